@@ -1,0 +1,276 @@
+// Messages in, bytes out. Layer 2.
+//
+//     std::string out;
+//     auto error = sse::encode_to(out, {.event = "tick", .data = "one\ntwo", .id = "7"});
+#pragma once
+
+#include "detail/sink.hpp"
+#include "error.hpp"
+#include "event.hpp"
+#include "line.hpp"
+
+#include <array>
+#include <cassert>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <type_traits>
+#include <utility>
+
+#if defined(__cpp_lib_constexpr_string) && __cpp_lib_constexpr_string >= 201907L
+#define SSE_CONSTEXPR_STRING constexpr
+#else
+#define SSE_CONSTEXPR_STRING inline
+#endif
+
+namespace sse {
+
+namespace detail {
+
+constexpr bool has_line_break(std::string_view text) noexcept {
+    return line_end_finder(text.data(), text.data() + text.size()).next() != nullptr;
+}
+
+/// What of a message would forge a field or be ignored by receivers.
+constexpr error check(const message& message) noexcept {
+    if (message.event && has_line_break(*message.event)) return errc::event_has_line_break;
+    if (message.id && has_line_break(*message.id)) return errc::id_has_line_break;
+    if (message.id && message.id->find('\0') != std::string_view::npos) return errc::id_has_nul;
+    if (message.retry && message.retry->count() < 0) return errc::retry_negative;
+    return {};
+}
+
+/// Calls `use(line)` for each line of a text; they are parted by CR LF, LF or CR. There is always a last one,
+/// be it empty.
+template <class Use>
+constexpr void for_each_line(std::string_view text, Use use) {
+    const char* line = text.data();
+    const char* const last = line + text.size();
+    line_end_finder ends(line, last);
+    while (const char* const end = ends.next()) {
+        use(std::string_view(line, static_cast<std::size_t>(end - line)));
+        line = end + 1;
+        if (*end == '\r' && line != last && *line == '\n') {
+            ends.next();
+            ++line;
+        }
+    }
+    use(std::string_view(line, static_cast<std::size_t>(last - line)));
+}
+
+template <class Output>
+constexpr void put_field(Output& output, std::string_view name_and_colon, std::string_view value) {
+    output.put(name_and_colon);
+    output.put(value);
+    output.put("\n");
+}
+
+/// All of a message but its data: at the front, so that data can follow in pieces.
+template <class Output>
+constexpr void put_head(Output& output, const message& message) {
+    if (message.event) put_field(output, "event: ", *message.event);
+    if (message.id) put_field(output, "id: ", *message.id);
+    if (message.retry) {
+        std::array<char, 20> digits{};
+        std::size_t begin = digits.size();
+        auto rest = static_cast<std::uint64_t>(message.retry->count());
+        do digits[--begin] = static_cast<char>('0' + rest % 10);
+        while ((rest /= 10) != 0);
+        put_field(output, "retry: ", {digits.data() + begin, digits.size() - begin});
+    }
+}
+
+/// Always with the space: without it a value that begins with one would lose it.
+inline constexpr std::string_view data_field = "data: ";
+
+/// Puts the data of one event, in as many pieces as one likes; each line break within begins a data line anew.
+class data_pieces {
+public:
+    template <class Output>
+    constexpr void put(Output& output, std::string_view piece) {
+        if (!begun_) output.put(data_field);
+        begun_ = true;
+        if (piece.empty()) return;
+        const bool ends_crlf = after_cr_ && piece.front() == '\n';  // of which the CR has been seen to
+        after_cr_ = piece.back() == '\r';
+
+        bool first = true;
+        for_each_line(piece.substr(ends_crlf ? 1 : 0), [&](std::string_view line) {
+            if (!first) {
+                output.put("\n");
+                output.put(data_field);
+            }
+            first = false;
+            output.put(line);
+        });
+    }
+
+    /// Ends the event. Without a piece of data before, not even an empty one, it has none.
+    template <class Output>
+    constexpr void end(Output& output) const {
+        output.put(begun_ ? "\n\n" : "\n");
+    }
+
+private:
+    bool begun_ = false;
+    bool after_cr_ = false;
+};
+
+template <class Output>
+constexpr void put_message(Output& output, const message& message) {
+    put_head(output, message);
+    data_pieces data;
+    if (message.data) data.put(output, *message.data);
+    data.end(output);
+}
+
+template <class Output>
+constexpr void put_comment(Output& output, std::string_view text) {
+    for_each_line(text, [&](std::string_view line) {
+        put_field(output, line.empty() ? ":" : ": ", line);
+    });
+}
+
+[[noreturn]] inline void raise(error error) {
+#if defined(__cpp_exceptions) || defined(_CPPUNWIND)
+    throw std::system_error(error);
+#else
+    static_cast<void>(error);
+    std::abort();
+#endif
+}
+
+}  // namespace detail
+
+/// Encodes a message, and appends it to a sink.
+///
+/// Data is split at CR LF, LF and CR, so that a receiver gets it with LF for each of them. Text is not checked
+/// to be UTF-8.
+///
+/// \return before a byte is written: `errc::event_has_line_break`, `errc::id_has_line_break`,
+///         `errc::id_has_nul`, `errc::retry_negative`, and for a span `errc::buffer_too_small`. While writing:
+///         what the sink reports, a std::error_code if that is what it returns, else `errc::sink_failed`.
+/// \throws what the sink throws
+/// \complexity linear; pieces are gathered, so that a sink without `append` is called once for a small message
+/// \spec https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
+template <class Sink>
+constexpr detail::sink_error_t<Sink> encode_to(Sink&& sink, const message& message) {
+    detail::check_sink<Sink>();
+    if (const sse::error refused = detail::check(message)) return refused;
+    return detail::write_through(sink, [&](auto& output) { detail::put_message(output, message); });
+}
+
+/// Encodes a comment, which receivers ignore: a sign of life. One comment line for each line of `text`.
+///
+/// \return as for `encode_to`
+template <class Sink>
+constexpr detail::sink_error_t<Sink> encode_comment_to(Sink&& sink, std::string_view text) {
+    detail::check_sink<Sink>();
+    return detail::write_through(sink, [&](auto& output) { detail::put_comment(output, text); });
+}
+
+/// \return how many bytes `encode_to` writes for a message that it does not refuse
+constexpr std::size_t encoded_size(const message& message) noexcept {
+    detail::counter counter;
+    detail::put_message(counter, message);
+    return counter.size;
+}
+
+/// Encodes a message into a string of its own.
+///
+/// \throws std::system_error with what `encode_to` would return; where exceptions are switched off, aborts
+[[nodiscard]] SSE_CONSTEXPR_STRING std::string encode(const message& message) {
+    std::string out;
+    if (const sse::error error = encode_to(out, message)) detail::raise(error);
+    return out;
+}
+
+/// Writes to one sink again and again, and can write one event's data in pieces, so that it need not be in
+/// memory as a whole:
+///
+///     sse::encoder encoder(out);
+///     auto error = encoder.begin_event({.event = "report"});
+///     while (auto piece = more()) error = encoder.write_data(*piece);
+///     error = encoder.end_event();
+///
+/// Made from an lvalue it refers to the sink, else it owns it. Functions return what `encode_to` does. A
+/// refusal leaves nothing written and the encoder as it was. But once the sink has failed, what was sent may
+/// end in the middle of an event: every further call returns that error and writes nothing.
+template <class Sink>
+class encoder {
+public:
+    using error_type = detail::sink_error_t<Sink>;
+
+    constexpr explicit encoder(Sink&& sink) : sink_(std::forward<Sink>(sink)) { detail::check_sink<Sink>(); }
+
+    /// \pre not within an event, as for `write_comment` and `begin_event`
+    constexpr error_type write(const message& message) {
+        assert(!in_event_);
+        if (const sse::error refused = detail::check(message)) return refused;
+        return put([&](auto& output) { detail::put_message(output, message); });
+    }
+
+    constexpr error_type write_comment(std::string_view text) {
+        assert(!in_event_);
+        return put([&](auto& output) { detail::put_comment(output, text); });
+    }
+
+    /// Begins an event with all of `head` but its data.
+    constexpr error_type begin_event(const message& head = {}) {
+        assert(!in_event_ && !head.data);
+        if (const sse::error refused = detail::check(head)) return refused;
+        const error_type error = put([&](auto& output) { detail::put_head(output, head); });
+        if (!error) in_event_ = true;
+        return error;
+    }
+
+    /// A further piece of the event's data: the pieces are encoded as if they came in one, a CR LF parted
+    /// between two included. An empty piece makes the data empty rather than absent.
+    constexpr error_type write_data(std::string_view piece) {
+        assert(in_event_);
+        detail::data_pieces data;
+        const error_type error = put([&](auto& output) {
+            data = data_;
+            data.put(output, piece);
+        });
+        if (!error) data_ = data;
+        return error;
+    }
+
+    constexpr error_type end_event() {
+        assert(in_event_);
+        const error_type error = put([&](auto& output) { data_.end(output); });
+        if (!error) {
+            data_ = {};
+            in_event_ = false;
+        }
+        return error;
+    }
+
+    /// How the sink failed, if it did.
+    constexpr error_type error() const noexcept { return error_; }
+
+private:
+    template <class PutAll>
+    constexpr error_type put(PutAll put_all) {
+        if (error_) return error_;
+        const error_type error = detail::write_through(sink_, put_all);
+        if (!detail::is_span<std::remove_reference_t<Sink>>) error_ = error;  // a span refuses before it is written to
+        return error;
+    }
+
+    Sink sink_;
+    error_type error_{};
+    detail::data_pieces data_{};
+    bool in_event_ = false;
+};
+
+template <class Sink>
+encoder(Sink&&) -> encoder<Sink>;
+
+}  // namespace sse
+
+#undef SSE_CONSTEXPR_STRING

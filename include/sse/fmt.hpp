@@ -1,0 +1,144 @@
+// Formatting with {fmt}, for those who have it: not in sse.hpp. Above layer 3.
+//
+//     auto error = sse::format_to(out, {.event = "temperature"}, "{{\"celsius\": {:.1f}}}", celsius);
+#pragma once
+
+#include "encoder.hpp"
+#include "error.hpp"
+#include "event.hpp"
+
+#include <array>
+#include <cassert>
+#include <cstddef>
+#include <iterator>
+#include <optional>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace sse {
+
+namespace detail {
+
+/// Takes characters one by one, and puts them as data a block at a time.
+template <class Output>
+class data_writer {
+public:
+    explicit data_writer(Output& output) noexcept : output_(output) {}
+
+    void put(char c) {
+        if (size_ == block_.size()) flush();
+        block_[size_++] = c;
+    }
+
+    void end() {
+        flush();
+        data_.end(output_);
+    }
+
+private:
+    void flush() {
+        data_.put(output_, {block_.data(), size_});
+        size_ = 0;
+    }
+
+    Output& output_;
+    data_pieces data_{};
+    std::size_t size_ = 0;
+    std::array<char, 512> block_;
+};
+
+template <class Output>
+class data_iterator {
+public:
+    using iterator_category = std::output_iterator_tag;
+    using value_type = void;
+    using difference_type = std::ptrdiff_t;
+    using pointer = void;
+    using reference = void;
+
+    explicit data_iterator(data_writer<Output>& writer) noexcept : writer_(&writer) {}
+    data_iterator& operator=(char c) {
+        writer_->put(c);
+        return *this;
+    }
+    data_iterator& operator*() noexcept { return *this; }
+    data_iterator& operator++() noexcept { return *this; }
+    data_iterator& operator++(int) noexcept { return *this; }
+
+private:
+    data_writer<Output>* writer_;
+};
+
+}  // namespace detail
+
+/// Encodes an event whose data is formatted straight into the sink, split at line ends as it goes: no string
+/// holds it in between.
+///
+/// \pre `head` has no data of its own; for a span, to format the arguments twice gives the same text twice
+/// \return as for `encode_to`
+/// \throws what the sink throws; fmt::format_error
+template <class Sink, class... Args>
+detail::sink_error_t<Sink> format_to(Sink&& sink, const message& head, fmt::format_string<Args...> format,
+                                     Args&&... args) {
+    detail::check_sink<Sink>();
+    assert(!head.data);
+    if (const error refused = detail::check(head)) return refused;
+    return detail::write_through(sink, [&](auto& output) {
+        detail::put_head(output, head);
+        detail::data_writer data(output);
+        fmt::vformat_to(detail::data_iterator(data), format, fmt::make_format_args(args...));
+        data.end();
+    });
+}
+
+}  // namespace sse
+
+/// As `{type: "tick", data: "one\ntwo", last_event_id: "7"}`.
+template <>
+struct fmt::formatter<sse::event_view> {
+    constexpr auto parse(format_parse_context& context) const { return context.begin(); }
+
+    template <class Context>
+    auto format(const sse::event_view& event, Context& context) const {
+        return fmt::format_to(context.out(), R"({{type: {:?}, data: {:?}, last_event_id: {:?}}})", event.type,
+                              event.data, event.last_event_id);
+    }
+};
+
+template <>
+struct fmt::formatter<sse::event> : fmt::formatter<sse::event_view> {};
+
+/// As `{event: "tick", data: "one\ntwo", id: "7", retry: 10000}`; what is absent is left out.
+template <>
+struct fmt::formatter<sse::message> {
+    constexpr auto parse(format_parse_context& context) const { return context.begin(); }
+
+    template <class Context>
+    auto format(const sse::message& message, Context& context) const {
+        auto out = context.out();
+        const char* before = "{";
+        const auto put = [&](const char* name, const std::optional<std::string_view>& value) {
+            if (!value) return;
+            out = fmt::format_to(out, "{}{}: {:?}", std::exchange(before, ", "), name, *value);
+        };
+        put("event", message.event);
+        put("data", message.data);
+        put("id", message.id);
+        if (message.retry) {
+            out = fmt::format_to(out, "{}retry: {}", std::exchange(before, ", "), message.retry->count());
+        }
+        return fmt::format_to(out, "{}", *before == '{' ? "{}" : "}");
+    }
+};
+
+/// As its message.
+template <>
+struct fmt::formatter<sse::error> : fmt::formatter<std::string_view> {
+    template <class Context>
+    auto format(sse::error error, Context& context) const {
+        return fmt::formatter<std::string_view>::format(error.message(), context);
+    }
+};

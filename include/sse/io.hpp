@@ -1,0 +1,224 @@
+// Where bytes go and where they come from: the sink and source concepts, and the events of a source. Layer 3.
+//
+//     for (const sse::event_view& event : sse::events(source)) use(event);
+#pragma once
+
+#include "detail/event_buffer.hpp"
+#include "detail/sink.hpp"
+#include "encoder.hpp"
+#include "error.hpp"
+#include "event.hpp"
+#include "parser.hpp"
+
+#include <concepts>
+#include <cstddef>
+#include <cstdio>
+#include <iterator>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <type_traits>
+#include <utility>
+
+namespace sse {
+
+// sse::sink takes bytes. The exemplar:
+//
+//     struct my_socket {
+//         std::error_code write(const char* bytes, std::size_t size);  // takes all of them, or fails
+//     };
+//
+// What it returns is understood as follows; a failure comes back from the call that encodes.
+// - nothing: it succeeded;
+// - bool, or a class that converts to bool, such as a stream: whether it succeeded;
+// - sse::error or std::error_code: itself;
+// - an integer: how many bytes it took; fewer than all is `errc::sink_failed`.
+//
+// The models, of which the first that fits is used:
+static_assert(sink<std::FILE*>);
+static_assert(sink<std::string>);                        // append(const char*, std::size_t)
+static_assert(sink<std::span<char>>);                    // shortened from the front as it is filled
+static_assert(sink<bool (*)(std::string_view)>);         // any callable of these
+// and what has write(const char*, n), such as std::ostream
+
+/// What a source says of one attempt to read.
+struct read_result {
+    std::size_t bytes = 0;    ///< how many it filled in, from the front; 0 and nothing else: read again
+    bool end = false;         ///< nothing comes after these bytes
+    std::error_code error{};  ///< what went wrong after these bytes
+};
+
+namespace detail {
+
+template <class Result>
+concept says_how_many = std::same_as<Result, read_result> || (std::integral<Result> && !std::same_as<Result, bool>);
+
+template <class Source>
+concept has_read = requires(Source& source, std::span<char> room) {
+    { source.read(room) } -> says_how_many;
+};
+
+template <class Source>
+concept fills_span = requires(Source& source, std::span<char> room) {
+    { source(room) } -> says_how_many;
+};
+
+template <class Source>
+concept is_istream = requires(Source& source, char* bytes) {
+    source.rdbuf()->sgetn(bytes, source.rdbuf()->in_avail());
+    source.rdbuf()->sgetc();
+    static_cast<bool>(source);
+};
+
+}  // namespace detail
+
+/// Fills in bytes, waiting until there is at least one. The exemplar:
+///
+///     struct my_socket {
+///         sse::read_result read(std::span<char> room);
+///     };
+///
+/// Instead of an sse::read_result it may return an integer, as read(2): how many bytes came, 0 for the end, less
+/// than 0 for a failure, which becomes `errc::source_failed`.
+///
+/// Models: what has `read(std::span<char>)`; a callable of `std::span<char>`; std::istream; std::FILE*. The last
+/// two are read no further than they must be to see a line end, so that live events are not held back.
+template <class T, class Source = std::remove_reference_t<T>>
+concept source = detail::has_read<Source> || detail::fills_span<Source> || detail::is_istream<Source> ||
+                 detail::is_file<Source>;
+
+namespace detail {
+
+inline read_result read_file(std::FILE* file, std::span<char> room) {
+    // fread would wait until all the room is filled.
+    std::size_t size = 0;
+    while (size < room.size()) {
+        const int byte = std::getc(file);
+        if (byte == EOF) {
+            if (std::ferror(file)) return {size, false, errc::source_failed};
+            return {size, true, {}};
+        }
+        room[size++] = static_cast<char>(byte);
+        if (byte == '\n' || byte == '\r') break;
+    }
+    return {size, false, {}};
+}
+
+template <class Stream>
+read_result read_stream(Stream& stream, std::span<char> room) {
+    if (!stream) return {0, false, errc::source_failed};
+    auto& buffer = *stream.rdbuf();
+    if (Stream::traits_type::eq_int_type(buffer.sgetc(), Stream::traits_type::eof())) return {0, true, {}};
+    // Waiting is over: take what has come. An unbuffered stream says 0, though it holds a byte.
+    auto size = buffer.in_avail();
+    if (size < 1) size = 1;
+    if (std::cmp_greater(size, room.size())) size = static_cast<decltype(size)>(room.size());
+    return {static_cast<std::size_t>(buffer.sgetn(room.data(), size)), false, {}};
+}
+
+template <class Result>
+read_result to_read_result(Result result) {
+    if constexpr (std::same_as<Result, read_result>) {
+        return result;
+    } else {
+        if (std::cmp_less(result, 0)) return {0, false, errc::source_failed};
+        return {static_cast<std::size_t>(result), result == 0, {}};
+    }
+}
+
+template <class Source>
+read_result read_from(Source& source, std::span<char> room) {
+    if constexpr (is_file<Source>) return read_file(source, room);
+    else if constexpr (has_read<Source>) return to_read_result(source.read(room));
+    else if constexpr (fills_span<Source>) return to_read_result(source(room));
+    else if constexpr (is_istream<Source>) return read_stream(source, room);
+    else return {};  // events() says what is missing
+}
+
+}  // namespace detail
+
+/// The events of a source, read and parsed as they are asked for: an input range, to be walked once.
+///
+/// \throws from `next()` and the iterator: what the source and the allocator throw
+template <class Source>
+class event_stream {
+public:
+    class iterator;
+
+    explicit event_stream(Source&& source, const parser_options& options = {}, at_end what = at_end::discard)
+        : source_(std::forward<Source>(source)), parser_(options), at_end_(what) {}
+
+    /// Reads until an event is complete. \return nothing at the end, or where `error()` tells what went wrong
+    /// \post The event's views live until the next call.
+    std::optional<event_view> next() {
+        for (;;) {
+            if (const auto event = parser_.next(unread_)) return event;
+            error_ = parser_.error() ? std::error_code(parser_.error()) : last_read_.error;
+            if (error_) return std::nullopt;
+            if (last_read_.end) return parser_.finish(at_end_);
+            last_read_ = detail::read_from(source_, {room_.data(), room_.size()});
+            unread_ = {room_.data(), last_read_.bytes};
+        }
+    }
+
+    iterator begin() { return iterator(*this); }
+    std::default_sentinel_t end() const noexcept { return {}; }
+
+    /// Why the events stopped. No error where the source came to its end.
+    std::error_code error() const noexcept { return error_; }
+
+    /// Knows the last event ID and the reconnection time.
+    const sse::parser& parser() const noexcept { return parser_; }
+
+private:
+    Source source_;
+    sse::parser parser_;
+    at_end at_end_;
+    detail::heap_memory room_{std::size_t{16} << 10};
+    std::string_view unread_{};
+    read_result last_read_{};
+    std::error_code error_{};
+};
+
+template <class Source>
+class event_stream<Source>::iterator {
+public:
+    using value_type = event_view;
+    using difference_type = std::ptrdiff_t;
+
+    explicit iterator(event_stream& stream) : stream_(&stream), event_(stream.next()) {}
+
+    const event_view& operator*() const noexcept { return *event_; }
+    const event_view* operator->() const noexcept { return &*event_; }
+    iterator& operator++() {
+        event_ = stream_->next();
+        return *this;
+    }
+    void operator++(int) { ++*this; }
+
+    friend bool operator==(const iterator& left, std::default_sentinel_t) noexcept { return !left.event_; }
+
+private:
+    event_stream* stream_;
+    std::optional<event_view> event_;
+};
+
+/// The events that a source brings, one by one:
+///
+///     auto stream = sse::events(source);
+///     for (const sse::event_view& event : stream) use(event);
+///     if (stream.error()) report(stream.error().message());
+///
+/// Made from an lvalue it refers to the source, else it owns it. `what` becomes of an event that the source ends
+/// in the middle of.
+template <class Source>
+event_stream<Source> events(Source&& source, const parser_options& options = {}, at_end what = at_end::discard) {
+    static_assert(sse::source<Source>,
+                  "a source has read(std::span<char>) or is a callable of it, returning sse::read_result or an integer, "
+                  "or is a std::istream or a std::FILE*");
+    return event_stream<Source>(std::forward<Source>(source), options, what);
+}
+
+}  // namespace sse

@@ -1,0 +1,681 @@
+// Bytes in, events out. Layer 2.
+//
+//     sse::parser parser;
+//     auto error = parser.feed(bytes, [](const sse::event_view& event) { use(event.type, event.data); });
+#pragma once
+
+#include "detail/event_buffer.hpp"
+#include "detail/utf8.hpp"
+#include "error.hpp"
+#include "event.hpp"
+#include "line.hpp"
+
+#include <array>
+#include <cassert>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+namespace sse {
+
+/// What becomes of bytes that are not UTF-8.
+enum class text : unsigned char {
+    as_is,    ///< they are handed on as they came
+    replace,  ///< they become U+FFFD, just as in a browser
+};
+
+/// What becomes of an event that the stream ends in the middle of.
+enum class at_end : unsigned char {
+    discard,  ///< it is dropped, as the standard says
+    deliver,  ///< it is completed, as some LLM servers need that leave out the last blank line
+};
+
+struct parser_options {
+    /// The most that may be retained of a stream at any byte of it: last event ID, and of the event being read
+    /// its id, its type, its data with the LFs that join its lines, and the value of the unfinished line.
+    /// What the handler does not ask for (comments, unknown fields) is not retained and does not count.
+    /// The default is far above what servers send, and far below what would hurt.
+    std::size_t max_event_bytes = std::size_t{16} << 20;
+
+    /// The ID to begin with, from an earlier connection. Copied.
+    std::string_view last_event_id{};
+
+    sse::text text = sse::text::as_is;
+};
+
+namespace detail {
+
+template <class Handler>
+concept event_callable = requires(Handler& handler, const event_view& event) { handler(event); };
+
+template <class Handler>
+concept has_on_event = requires(Handler& handler, const event_view& event) { handler.on_event(event); };
+
+template <class Handler>
+concept has_on_comment = requires(Handler& handler, std::string_view text) { handler.on_comment(text); };
+
+template <class Handler>
+concept has_on_retry = requires(Handler& handler, milliseconds time) { handler.on_retry(time); };
+
+template <class Handler>
+concept has_on_id = requires(Handler& handler, std::string_view id) { handler.on_id(id); };
+
+template <class Handler>
+concept has_on_unknown_field =
+    requires(Handler& handler, std::string_view text) { handler.on_unknown_field(text, text); };
+
+// A notification that is there but cannot be called would otherwise be passed over in silence.
+template <class Handler>
+constexpr bool notifications_are_callable =
+    (has_on_comment<Handler> || !requires { &Handler::on_comment; }) &&
+    (has_on_retry<Handler> || !requires { &Handler::on_retry; }) &&
+    (has_on_id<Handler> || !requires { &Handler::on_id; }) &&
+    (has_on_unknown_field<Handler> || !requires { &Handler::on_unknown_field; });
+
+/// The value of a `retry` field, read in as many parts as one likes: only digits, held at the largest value.
+class retry_value {
+public:
+    constexpr void read(std::string_view text) noexcept {
+        constexpr auto highest = std::numeric_limits<std::int64_t>::max();
+        for (const char c : text) {
+            if (c < '0' || c > '9') valid_ = false;
+            const int digit = c - '0';
+            value_ = value_ > (highest - digit) / 10 ? highest : value_ * 10 + digit;
+        }
+        empty_ = empty_ && text.empty();
+    }
+
+    constexpr std::optional<milliseconds> get() const noexcept {
+        return valid_ && !empty_ ? std::optional(milliseconds(value_)) : std::nullopt;
+    }
+
+private:
+    std::int64_t value_ = 0;
+    bool valid_ = true;
+    bool empty_ = true;
+};
+
+}  // namespace detail
+
+/// Who is told of events: a callable of `const event_view&`, or an object with `on_event(const event_view&)`
+/// and any of these, each costing nothing where it is not there:
+///
+///     void on_comment(std::string_view text);     // after the colon, less one space
+///     void on_retry(sse::milliseconds time);      // the reconnection time is now this
+///     void on_id(std::string_view id);            // the last event ID is now this, event or not
+///     void on_unknown_field(std::string_view name, std::string_view value);
+///
+/// The views live during the call. What they return is ignored, what they throw passes through.
+template <class Handler>
+concept handler = detail::event_callable<std::remove_reference_t<Handler>> ||
+                  detail::has_on_event<std::remove_reference_t<Handler>>;
+
+/// Reads an event stream, in chunks of any size, and hands out its events.
+///
+/// Events are the same under every chunking. No byte sequence is an error; only the limit is. An event that
+/// lies in one chunk with one data line is not copied: its views point into the chunk.
+///
+/// `Memory` holds what is retained between chunks: `sse::parser` has it on the heap, `sse::fixed_parser` within
+/// itself. A std::vector<char> serves as well, for the sake of its allocator; so does anything that has `data()`
+/// and `size()` and, if it is to grow, can be made with a size.
+///
+/// \complexity linear in the bytes, in every shape of stream and chunking. No allocation once the memory
+///             has grown to what the largest event needs; in a fixed_parser none ever.
+/// \spec https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
+template <class Memory>
+class basic_parser {
+public:
+    /// \post `error()` is set where `options.last_event_id` alone exceeds the limit
+    /// \throws what allocating a copy of `options.last_event_id` throws
+    constexpr explicit basic_parser(const parser_options& options = {})
+        : kept_(options.max_event_bytes), text_(options.text) {
+        start_from(options.last_event_id);
+    }
+
+    /// Retains what it must in `memory`, or in larger ones with its allocator.
+    constexpr basic_parser(const parser_options& options, Memory memory)
+        : kept_(options.max_event_bytes, std::move(memory)), text_(options.text) {
+        start_from(options.last_event_id);
+    }
+
+    /// Push: reads a chunk, and calls `handler` for each event that is complete with it.
+    ///
+    /// \pre not called from inside a handler; the handler asks for the same notifications in every call
+    /// \return `errc::event_too_large` once the limit is passed, and then until `reset()`. Events before
+    ///         that have been delivered.
+    /// \throws what the handler and the allocator throw. `last_event_id()` is then that of the last event
+    ///         handed out; the rest of the chunk is lost: call `reset()`.
+    template <class Handler>
+    constexpr sse::error feed(std::string_view bytes, Handler&& handler) {
+        check<Handler>();
+        const reading guard(*this);
+        if (dispatched_) end_block();
+        read(bytes, handler);
+        return error_;
+    }
+
+    /// Pull: takes bytes off the front of `bytes` up to and with the next event, and returns that.
+    ///
+    ///     while (auto event = parser.next(bytes)) use(*event);
+    ///
+    /// \return nothing, where all bytes are taken and no event is complete, or where the limit is passed:
+    ///         `error()` tells
+    /// \post The views live until the next call of a function that is not const, and as long as the chunk.
+    /// \throws what the allocator throws; then as for `feed`
+    [[nodiscard]] constexpr std::optional<event_view> next(std::string_view& bytes) {
+        const reading guard(*this);
+        if (dispatched_) end_block();
+        puller handler;
+        read(bytes, handler);
+        return pulled();
+    }
+
+    /// The stream has ended: drops the event half read, or completes it and calls `handler`.
+    ///
+    /// \post as after `reset()`, save that an error stays
+    template <class Handler>
+    constexpr sse::error finish(at_end what, Handler&& handler) {
+        check<Handler>();
+        const reading guard(*this);
+        read_end(what, handler);
+        end_block();
+        return error_;
+    }
+
+    /// The same for those who pull. \post The views live until the next call of a function that is not const.
+    constexpr std::optional<event_view> finish(at_end what) {
+        const reading guard(*this);
+        puller handler;
+        read_end(what, handler);
+        if (!dispatched_) end_block();
+        return pulled();
+    }
+
+    /// A new connection: forgets the event half read and the error, keeps the last event ID and the
+    /// reconnection time.
+    constexpr void reset() noexcept {
+        assert(!reading_);
+        end_block();
+        restart();
+        error_ = {};
+    }
+
+    /// What stopped the parser, until `reset()`.
+    constexpr sse::error error() const noexcept { return error_; }
+
+    /// Whether the stream stands within an event: something of one, or of a line, was read since the last
+    /// blank line.
+    constexpr bool pending() const noexcept {
+        if (dispatched_ || error_) return false;
+        return has_data_ || has_id_ || !value(slot::type).empty() || line_ != part::none || !lines_.held().empty();
+    }
+
+    /// The ID to send when connecting again: that of the last complete block which had one, or else the one
+    /// begun with. Lives until the next call of a function that is not const.
+    constexpr std::string_view last_event_id() const noexcept {
+        return value(dispatched_ && has_id_ ? slot::id : slot::last_event_id);
+    }
+
+    /// What the server asked for by `retry`, if it did.
+    constexpr std::optional<milliseconds> reconnection_time() const noexcept { return reconnection_time_; }
+
+private:
+    using slot = detail::slot;
+
+    /// What is known of the line being read where that began in an earlier chunk. The first four are values.
+    enum class part : unsigned char { data, event, id, retry, comment, unknown, dropped, name, none };
+
+    static constexpr std::string_view name_of(part field) noexcept {
+        constexpr std::array<std::string_view, 4> names{"data", "event", "id", "retry"};
+        return names[static_cast<std::size_t>(field)];
+    }
+
+    struct puller {
+        constexpr void on_event(const event_view&) const noexcept {}
+    };
+
+    /// While it lives the parser reads; should it die by an exception, no view into the chunk stays behind.
+    class reading {
+    public:
+        constexpr explicit reading(basic_parser& parser) noexcept : parser_(parser) {
+            assert(!parser_.reading_ && "called from inside a handler");
+            parser_.reading_ = true;
+        }
+        reading(const reading&) = delete;
+        reading& operator=(const reading&) = delete;
+        constexpr ~reading() {
+            if (parser_.has_loose()) parser_.abandon();
+            parser_.reading_ = false;
+        }
+
+    private:
+        basic_parser& parser_;
+    };
+
+    template <class Handler>
+    static consteval void check() {
+        using type = std::remove_reference_t<Handler>;
+        static_assert(handler<type>,
+                      "a handler is a callable of const sse::event_view&, "
+                      "or an object with on_event(const sse::event_view&)");
+        static_assert(detail::notifications_are_callable<type>,
+                      "the handler's on_comment, on_retry, on_id or on_unknown_field cannot be called: "
+                      "sse::handler lists their signatures");
+    }
+
+    constexpr void start_from(std::string_view last_event_id) {
+        if (!fits(last_event_id.size())) return;
+        kept_.set(slot::last_event_id, last_event_id);
+        retained_ = last_event_id.size();
+    }
+
+    // Reading a chunk
+
+    template <class Handler>
+    constexpr void read(std::string_view& bytes, Handler& handler) {
+        if (error_) return;
+        lines_.split(
+            bytes,
+            [&](std::string_view line) {
+                if (line_ == part::none) {
+                    read_line(line, handler);
+                } else if (!error_) {
+                    read_part<Handler>(line);
+                    end_line(handler);
+                }
+                return !error_ && !dispatched_;
+            },
+            [&](std::string_view text) { read_part<Handler>(text); });
+        if (error_) abandon();
+        else settle();
+    }
+
+    /// A line that lies in the chunk as a whole, and nearly all do.
+    template <class Handler>
+    constexpr void read_line(std::string_view line, Handler& handler) {
+        if (line.empty()) {
+            dispatch(handler);
+        } else if (text_ == sse::text::replace && !detail::is_well_formed(line)) {
+            read_part<Handler>(line);  // what replaces a part of it needs memory of ours
+            end_line(handler);
+        } else if (const auto data = value_of(line, part::data)) {
+            add_data(*data);
+        } else if (const auto event = value_of(line, part::event)) {
+            set(slot::type, *event);
+        } else if (const auto id = value_of(line, part::id)) {
+            set_id(*id);
+        } else if (const auto retry = value_of(line, part::retry)) {
+            retry_ = {};
+            retry_.read(*retry);
+            set_reconnection_time(handler);
+        } else if (line.front() == ':') {
+            if constexpr (detail::has_on_comment<Handler>) {
+                const std::string_view comment = without_space(line.substr(1));
+                if (fits(comment.size())) handler.on_comment(comment);
+            }
+        } else {
+            if constexpr (detail::has_on_unknown_field<Handler>) {
+                if (fits(line.size())) notify_of_unknown_field(line, handler);
+            }
+        }
+    }
+
+    /// \return the value of the line, where its field is this one
+    static constexpr std::optional<std::string_view> value_of(std::string_view line, part field) noexcept {
+        const std::string_view name = name_of(field);
+        if (!line.starts_with(name)) return std::nullopt;
+        line.remove_prefix(name.size());
+        if (line.empty()) return line;
+        if (line.front() != ':') return std::nullopt;
+        return without_space(line.substr(1));
+    }
+
+    static constexpr std::string_view without_space(std::string_view value) noexcept {
+        return value.substr(value.starts_with(' ') ? 1 : 0);
+    }
+
+    constexpr void add_data(std::string_view value) {
+        const std::size_t size = has_data_ ? 1 + value.size() : value.size();
+        if (!fits(size)) return;
+        if (has_data_) {
+            keep_data();
+            kept_.append_to_line("\n");
+            kept_.append_to_line(value);
+            kept_.move_line_to_data();
+        } else {
+            loose_data_ = value;
+            has_data_ = true;
+        }
+        retained_ += size;
+    }
+
+    constexpr void set(slot which, std::string_view value) {
+        if (!fits(value.size())) return;
+        retained_ = retained_ - this->value(which).size() + value.size();
+        kept_.drop(which);
+        loose(which) = value;
+    }
+
+    constexpr void set_id(std::string_view value) {
+        const std::size_t nul = value.find('\0');
+        if (nul != std::string_view::npos) {
+            static_cast<void>(fits(nul));  // the field is ignored, but up to there it might have counted
+        } else {
+            set(slot::id, value);
+            has_id_ = true;
+        }
+    }
+
+    template <class Handler>
+    constexpr void set_reconnection_time(Handler& handler) {
+        const std::optional<milliseconds> time = retry_.get();
+        if (!time) return;
+        reconnection_time_ = time;
+        if constexpr (detail::has_on_retry<Handler>) handler.on_retry(*time);
+    }
+
+    template <class Handler>
+    static constexpr void notify_of_unknown_field(std::string_view line, Handler& handler) {
+        const std::size_t colon = line.find(':');
+        const bool has_value = colon != std::string_view::npos;
+        handler.on_unknown_field(line.substr(0, colon),
+                                 has_value ? without_space(line.substr(colon + 1)) : std::string_view());
+    }
+
+    // Reading a line in parts: what it is shows as soon as its name is over, and only what counts is kept.
+
+    template <class Handler>
+    constexpr void read_part(std::string_view text) {
+        if (line_ == part::none) {
+            keep_data();  // the line goes behind it
+            line_ = part::name;
+            name_size_ = 0;
+        }
+        if (line_ == part::name) read_name<Handler>(text);
+        if (text.empty()) return;
+        if (after_colon_) text = without_space(text);
+        after_colon_ = false;
+
+        switch (line_) {
+            case part::data:
+            case part::event:
+            case part::comment:
+            case part::unknown: keep(text); break;
+            case part::id:
+                keep(text.substr(0, text.find('\0')));
+                if (text.find('\0') != std::string_view::npos) {  // the field is to be ignored
+                    kept_.drop_line();
+                    line_ = part::dropped;
+                }
+                break;
+            case part::retry: retry_.read(text); break;
+            case part::dropped:
+            case part::name:
+            case part::none: break;
+        }
+    }
+
+    /// Takes the name of the field and its colon off the front of `text`.
+    template <class Handler>
+    constexpr void read_name(std::string_view& text) {
+        for (; !text.empty(); text.remove_prefix(1)) {
+            const char byte = text.front();
+            if (name_size_ == 0) {
+                name_ = part_beginning_with(byte);
+                if (name_ == part::unknown) return begin_unknown<Handler>();
+                if (name_ == part::comment) {
+                    text.remove_prefix(1);
+                    return begin_value<Handler>();
+                }
+            } else if (name_size_ == name_of(name_).size() && byte == ':') {
+                text.remove_prefix(1);
+                return begin_value<Handler>();
+            } else if (name_size_ == name_of(name_).size() || name_of(name_)[name_size_] != byte) {
+                return begin_unknown<Handler>();
+            }
+            ++name_size_;
+        }
+    }
+
+    static constexpr part part_beginning_with(char byte) noexcept {
+        switch (byte) {
+            case 'd': return part::data;
+            case 'e': return part::event;
+            case 'i': return part::id;
+            case 'r': return part::retry;
+            case ':': return part::comment;
+            default: return part::unknown;
+        }
+    }
+
+    template <class Handler>
+    constexpr void begin_value() {
+        line_ = name_;
+        after_colon_ = true;
+        if (line_ == part::data && has_data_) keep("\n");
+        if (line_ == part::retry) retry_ = {};
+        if (line_ == part::comment && !detail::has_on_comment<Handler>) line_ = part::dropped;
+    }
+
+    template <class Handler>
+    constexpr void begin_unknown() {
+        line_ = part::dropped;
+        if constexpr (detail::has_on_unknown_field<Handler>) {
+            line_ = part::unknown;
+            if (name_size_ != 0) keep(name_of(name_).substr(0, name_size_));
+        }
+    }
+
+    template <class Handler>
+    constexpr void end_line(Handler& handler) {
+        if (line_ == part::name) {
+            if (name_size_ == name_of(name_).size()) begin_value<Handler>();
+            else begin_unknown<Handler>();
+        }
+        const part ended = std::exchange(line_, part::none);
+        after_colon_ = false;
+        if (error_ || !replace_in_line()) return;
+
+        const std::string_view line = kept_.line();
+        switch (ended) {
+            case part::data:
+                has_data_ = true;
+                retained_ += line.size();
+                kept_.move_line_to_data();
+                break;
+            case part::event: move_line_to(slot::type); break;
+            case part::id:
+                move_line_to(slot::id);
+                has_id_ = true;
+                break;
+            case part::retry: set_reconnection_time(handler); break;
+            case part::comment:
+                if constexpr (detail::has_on_comment<Handler>) handler.on_comment(line);
+                kept_.drop_line();
+                break;
+            case part::unknown:
+                if constexpr (detail::has_on_unknown_field<Handler>) notify_of_unknown_field(line, handler);
+                kept_.drop_line();
+                break;
+            case part::dropped:
+            case part::name:
+            case part::none: break;
+        }
+    }
+
+    /// \return whether what replaces the ill-formed parts of the line stays within the limit
+    constexpr bool replace_in_line() {
+        if (text_ == sse::text::as_is || detail::is_well_formed(kept_.line())) return true;
+        const std::size_t growth = detail::replaced_size(kept_.line()) - kept_.line().size();
+        if (!fits(growth)) return false;
+        char* const begin = kept_.open_line(growth);
+        detail::replace_ill_formed(kept_.line().substr(growth), begin);
+        return true;
+    }
+
+    constexpr void move_line_to(slot which) noexcept {
+        retained_ = retained_ - value(which).size() + kept_.line().size();
+        loose(which) = {};
+        kept_.move_line_to(which);
+    }
+
+    constexpr void keep(std::string_view text) {
+        if (fits(text.size())) kept_.append_to_line(text);
+    }
+
+    // The end of a block, and of the stream
+
+    /// \spec https://html.spec.whatwg.org/multipage/server-sent-events.html#dispatchMessage
+    template <class Handler>
+    constexpr void dispatch(Handler& handler) {
+        if (has_id_) kept_.reserve_block(value(slot::id).size());  // abandon() must not allocate
+        dispatched_ = true;
+        if constexpr (detail::has_on_id<Handler>) {
+            if (has_id_) handler.on_id(last_event_id());
+        }
+        if (has_data_) {
+            if constexpr (std::is_same_v<Handler, puller>) return;
+            else if constexpr (detail::has_on_event<Handler>) handler.on_event(current_event());
+            else handler(current_event());
+        }
+        end_block();
+    }
+
+    constexpr event_view current_event() const noexcept {
+        const std::string_view type = value(slot::type);
+        const std::string_view data = loose_data_.data() ? loose_data_ : kept_.data();
+        return {type.empty() ? "message" : type, data, last_event_id()};
+    }
+
+    /// Forgets the block; if it was dispatched, its id is the last event ID from now on.
+    constexpr void end_block() noexcept {
+        if (dispatched_ && has_id_) {
+            if (loose(slot::id).data()) kept_.drop(slot::last_event_id);
+            else kept_.rename_id_to_last_event_id();
+            loose(slot::last_event_id) = loose(slot::id);
+        }
+        for (const slot each : {slot::type, slot::id}) {
+            loose(each) = {};
+            kept_.drop(each);
+        }
+        loose_data_ = {};
+        kept_.drop_data();
+        has_data_ = false;
+        has_id_ = false;
+        dispatched_ = false;
+        retained_ = value(slot::last_event_id).size();
+    }
+
+    template <class Handler>
+    constexpr void read_end(at_end what, Handler& handler) {
+        if (dispatched_) end_block();
+        if (what == at_end::deliver && !error_) {
+            if (!lines_.held().empty()) read_part<Handler>(lines_.held());
+            if (line_ != part::none) end_line(handler);
+            if (!error_) dispatch(handler);
+        }
+        restart();
+    }
+
+    constexpr std::optional<event_view> pulled() noexcept {
+        if (!dispatched_) return std::nullopt;
+        const event_view event = current_event();
+        loose(slot::type) = {};
+        loose_data_ = {};
+        return event;
+    }
+
+    constexpr void restart() noexcept {
+        lines_.reset();
+        line_ = part::none;
+        after_colon_ = false;
+        kept_.drop_line();
+    }
+
+    // What is retained
+
+    /// \return whether so many bytes more may be retained; if not, that is the error
+    constexpr bool fits(std::size_t size) noexcept {
+        if (size <= kept_.limit() - retained_ - kept_.line().size()) return true;
+        error_ = errc::event_too_large;
+        return false;
+    }
+
+    constexpr std::string_view& loose(slot which) noexcept { return loose_[static_cast<std::size_t>(which)]; }
+
+    constexpr std::string_view value(slot which) const noexcept {
+        const std::string_view loose = loose_[static_cast<std::size_t>(which)];
+        return loose.data() ? loose : kept_[which];
+    }
+
+    /// The chunk is read: what still points into it is kept from here on.
+    constexpr void settle() {
+        settle(slot::last_event_id);
+        settle(slot::id);
+        if (dispatched_) return;  // who pulled the event has the chunk still
+        settle(slot::type);
+        keep_data();
+    }
+
+    constexpr void settle(slot which) {
+        if (!loose(which).data()) return;
+        kept_.set(which, loose(which));
+        loose(which) = {};
+    }
+
+    constexpr void keep_data() {
+        if (!loose_data_.data()) return;
+        kept_.append_to_line(loose_data_);
+        kept_.move_line_to_data();
+        loose_data_ = {};
+    }
+
+    /// Gives up on the block, and lets go of the chunk.
+    constexpr void abandon() noexcept {
+        end_block();
+        kept_.drop_line();
+        line_ = part::none;
+        settle(slot::last_event_id);
+    }
+
+    constexpr bool has_loose() const noexcept {
+        return loose_data_.data() || loose_[0].data() || loose_[1].data() || loose_[2].data();
+    }
+
+    // Values are kept, or loose: views into the chunk, while that is read. A loose value hides a kept one, and
+    // an event that came in one chunk is made of loose ones alone.
+    detail::event_buffer<Memory> kept_;
+    std::array<std::string_view, 3> loose_{};  // by slot; no data() where it is not loose
+    std::string_view loose_data_{};
+    std::size_t retained_ = 0;  // the size of all values, kept or loose, without the unfinished line
+
+    line_splitter lines_{};
+    detail::retry_value retry_{};
+    std::optional<milliseconds> reconnection_time_{};
+    sse::error error_{};
+    sse::text text_;
+
+    bool has_data_ = false;    // a data line was read: no data and empty data differ
+    bool has_id_ = false;      // the block has an id, which does not count before the block is complete
+    bool dispatched_ = false;  // the block is complete, and whoever gets its event has it
+    bool reading_ = false;
+
+    part line_ = part::none;
+    part name_ = part::none;        // which field the name can be of, while line_ is part::name
+    std::uint8_t name_size_ = 0;    // and how much of it has come
+    bool after_colon_ = false;      // a space would not belong to the value
+};
+
+/// A parser that grows on the heap, up to its limit.
+using parser = basic_parser<detail::heap_memory>;
+
+/// A parser that never allocates: `Size` is the limit, where `max_event_bytes` is not less.
+template <std::size_t Size>
+using fixed_parser = basic_parser<std::array<char, Size>>;
+
+}  // namespace sse
