@@ -148,13 +148,14 @@ constexpr void put_comment(Output& output, std::string_view text) {
 /// Encodes a message, and appends it to a sink.
 ///
 /// Data is split at CR LF, LF and CR, so that a receiver gets it with LF for each of them. Text is not checked
-/// to be UTF-8.
+/// to be UTF-8. An empty message is a blank line.
 ///
+/// \pre the message does not point into the sink
 /// \return before a byte is written: `errc::event_has_line_break`, `errc::id_has_line_break`,
 ///         `errc::id_has_nul`, `errc::retry_negative`, and for a span `errc::buffer_too_small`. While writing:
 ///         what the sink reports, a std::error_code if that is what it returns, else `errc::sink_failed`.
-/// \throws what the sink throws
-/// \complexity linear; pieces are gathered, so that a sink without `append` is called once for a small message
+/// \throws what the sink throws. What had a size is then as it was; elsewhere half a message may have been written.
+/// \complexity linear; up to 1 KiB is gathered, so that a sink without `append` is called once for a small message
 /// \spec https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
 template <class Sink>
 constexpr detail::sink_error_t<Sink> encode_to(Sink&& sink, const message& message) {
@@ -197,8 +198,9 @@ constexpr std::size_t encoded_size(const message& message) noexcept {
 ///     error = encoder.end_event();
 ///
 /// Made from an lvalue it refers to the sink, else it owns it. Functions return what `encode_to` does. A
-/// refusal leaves nothing written and the encoder as it was. But once the sink has failed, what was sent may
-/// end in the middle of an event: every further call returns that error and writes nothing.
+/// refusal leaves nothing written and the encoder as it was. But once the sink has failed or thrown, what was sent
+/// may end in the middle of an event: every further call returns that error and writes nothing. (Not so a span and a
+/// string: what could not be written as a whole was not written at all, and can be tried again.)
 template <class Sink>
 class encoder {
 public:
@@ -208,19 +210,19 @@ public:
 
     /// \pre not within an event, as for `write_comment` and `begin_event`
     constexpr error_type write(const message& message) {
-        assert(!in_event_);
+        assert(!in_event_ || error_);
         if (const sse::error refused = detail::check(message)) return refused;
         return put([&](auto& output) { detail::put_message(output, message); });
     }
 
     constexpr error_type write_comment(std::string_view text) {
-        assert(!in_event_);
+        assert(!in_event_ || error_);
         return put([&](auto& output) { detail::put_comment(output, text); });
     }
 
     /// Begins an event with all of `head` but its data.
     constexpr error_type begin_event(const message& head = {}) {
-        assert(!in_event_ && !head.data);
+        assert((!in_event_ || error_) && !head.data);
         if (const sse::error refused = detail::check(head)) return refused;
         const error_type error = put([&](auto& output) { detail::put_head(output, head); });
         if (!error) in_event_ = true;
@@ -230,7 +232,7 @@ public:
     /// A further piece of the event's data: the pieces are encoded as if they came in one, a CR LF parted
     /// between two included. An empty piece makes the data empty rather than absent.
     constexpr error_type write_data(std::string_view piece) {
-        assert(in_event_);
+        assert(in_event_ || error_);
         detail::data_pieces data;
         const error_type error = put([&](auto& output) {
             data = data_;
@@ -241,7 +243,7 @@ public:
     }
 
     constexpr error_type end_event() {
-        assert(in_event_);
+        assert(in_event_ || error_);
         const error_type error = put([&](auto& output) { data_.end(output); });
         if (!error) {
             data_ = {};
@@ -253,13 +255,19 @@ public:
     /// How the sink failed, if it did.
     constexpr error_type error() const noexcept { return error_; }
 
+    constexpr std::remove_reference_t<Sink>& sink() noexcept { return sink_; }
+
 private:
     template <class PutAll>
     constexpr error_type put(PutAll put_all) {
         if (error_) return error_;
-        const error_type error = detail::write_through(sink_, put_all);
-        if (!detail::is_span<std::remove_reference_t<Sink>>) error_ = error;  // a span refuses before it is written to
-        return error;
+        if constexpr (detail::all_or_nothing<std::remove_reference_t<Sink>>) {
+            return detail::write_through(sink_, put_all);
+        } else {
+            error_ = errc::sink_failed;  // and so it stays if the sink throws
+            error_ = detail::write_through(sink_, put_all);
+            return error_;
+        }
     }
 
     Sink sink_;

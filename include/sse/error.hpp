@@ -69,7 +69,10 @@ public:
     /// Names the field and what is wrong with it. Lives as long as the program.
     constexpr std::string_view message() const noexcept { return detail::describe(code_); }
 
-    operator std::error_code() const noexcept { return make_error_code(code_); }
+    operator std::error_code() const noexcept {
+        if (code_ == errc::ok) return {};
+        return make_error_code(code_);
+    }
 
     friend constexpr bool operator==(error, error) noexcept = default;
 

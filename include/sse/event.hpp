@@ -7,7 +7,6 @@
 #include <compare>
 #include <concepts>
 #include <cstdint>
-#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -30,32 +29,44 @@ concept duration = requires(const T duration) {
     T::period::num;
     T::period::den;
     T(duration.count());
+    (T::min)();  // in parentheses, here and below: min and max may be macros
+    (T::max)();
 };
 
-/// `count * num / den` towards zero, held at the ends of the range: counts come off the wire.
-constexpr std::int64_t scale(std::int64_t count, std::int64_t num, std::int64_t den) noexcept {
-    constexpr auto lowest = std::numeric_limits<std::int64_t>::min();
-    constexpr auto highest = std::numeric_limits<std::int64_t>::max();
-    const std::int64_t whole = count / den;
-    const std::int64_t rest = count % den * num / den;
-    if (whole > highest / num || (whole == highest / num && rest > highest % num)) return highest;
-    if (whole < lowest / num || (whole == lowest / num && rest < lowest % num)) return lowest;
-    return whole * num + rest;
-}
+template <class Duration>
+concept is_float = duration<Duration> && std::floating_point<typename Duration::rep>;
 
-/// The value of `To` nearest to `value`; 0 for NaN.
-template <class To, class From>
-constexpr To clamp_to(From value) noexcept {
-    using limits = std::numeric_limits<To>;
-    if constexpr (std::floating_point<From>) {
-        if (!(value == value)) return To{};
-        if (value >= static_cast<From>(limits::max())) return limits::max();
-        if (value <= static_cast<From>(limits::lowest())) return limits::lowest();
+/// Whether each of its values is a whole number of milliseconds.
+template <class Duration>
+concept fits_milliseconds = duration<Duration> && !is_float<Duration> &&
+                            (Duration::period::num * 1000 % Duration::period::den == 0);
+
+/// Whether each number of milliseconds is one of its values, given the room.
+template <class Duration>
+concept holds_milliseconds = is_float<Duration> ||
+                             (duration<Duration> &&
+                              Duration::period::den % (Duration::period::num * 1000) == 0);
+
+/// `count * num / den` towards zero, held between `lowest` and `highest`: counts come off the wire.
+template <class To, class Count>
+constexpr To scale(Count count, std::int64_t num, std::int64_t den, To lowest, To highest) noexcept {
+    if constexpr (std::floating_point<Count>) {
+        const Count scaled = count * static_cast<Count>(num) / static_cast<Count>(den);
+        if (scaled >= static_cast<Count>(highest)) return highest;
+        if (scaled <= static_cast<Count>(lowest)) return lowest;
+        return scaled == scaled ? static_cast<To>(scaled) : To{};
     } else {
-        if (std::cmp_greater(value, limits::max())) return limits::max();
-        if (std::cmp_less(value, limits::lowest())) return limits::lowest();
+        const bool negative = std::cmp_less(count, 0);
+        const auto size = negative ? 0 - static_cast<std::uint64_t>(count) : static_cast<std::uint64_t>(count);
+        const auto times = static_cast<std::uint64_t>(num);
+        const auto parts = static_cast<std::uint64_t>(den);
+        const std::uint64_t rest = size % parts * times / parts;
+        const bool overflows = size / parts > (UINT64_MAX - rest) / times;
+        const std::uint64_t scaled = overflows ? UINT64_MAX : size / parts * times + rest;
+        if (negative && scaled >= 0 - static_cast<std::uint64_t>(lowest)) return lowest;
+        if (!negative && scaled >= static_cast<std::uint64_t>(highest)) return highest;
+        return static_cast<To>(negative ? 0 - scaled : scaled);
     }
-    return static_cast<To>(value);
 }
 
 }  // namespace detail
@@ -65,43 +76,38 @@ constexpr To clamp_to(From value) noexcept {
 /// Converts from and to any `std::chrono::duration`: implicitly where nothing is lost, else explicitly and
 /// towards zero. What does not fit is held at the largest or smallest value, never wrapped, since a peer
 /// chooses the number.
+///
+///     std::chrono::milliseconds pause = *parser.reconnection_time();
 class milliseconds {
 public:
     constexpr milliseconds() noexcept = default;
     constexpr explicit milliseconds(std::int64_t count) noexcept : count_(count) {}
 
     template <detail::duration Duration>
-    constexpr explicit(std::floating_point<typename Duration::rep> || Duration::period::num * 1000 % Duration::period::den != 0)
-        milliseconds(const Duration& duration) noexcept {
-        using period = typename Duration::period;
-        if constexpr (std::floating_point<typename Duration::rep>) {
-            count_ = detail::clamp_to<std::int64_t>(duration.count() * period::num * 1000 / period::den);
-        } else {
-            const auto count = detail::clamp_to<std::int64_t>(duration.count());
-            if constexpr (period::den % 1000 == 0) count_ = detail::scale(count, period::num, period::den / 1000);
-            else count_ = detail::scale(count, period::num * 1000, period::den);
-        }
+    constexpr explicit(!detail::fits_milliseconds<Duration>) milliseconds(const Duration& duration) noexcept {
+        constexpr std::int64_t num = Duration::period::num;
+        constexpr std::int64_t den = Duration::period::den;
+        constexpr bool finer = den % 1000 == 0;
+        count_ = detail::scale(duration.count(), finer ? num : num * 1000, finer ? den / 1000 : den, INT64_MIN, INT64_MAX);
     }
 
     template <detail::duration Duration>
-    constexpr explicit(!std::floating_point<typename Duration::rep> && Duration::period::den % (Duration::period::num * 1000) != 0)
-    operator Duration() const noexcept {
-        using rep = typename Duration::rep;
-        using period = typename Duration::period;
-        if constexpr (std::floating_point<rep>) {
-            return Duration(static_cast<rep>(count_) * period::den / (rep{1000} * period::num));
-        } else if constexpr (period::den % 1000 == 0) {
-            return Duration(detail::clamp_to<rep>(detail::scale(count_, period::den / 1000, period::num)));
+    constexpr explicit(!detail::holds_milliseconds<Duration>) operator Duration() const noexcept {
+        constexpr std::int64_t num = Duration::period::num;
+        constexpr std::int64_t den = Duration::period::den;
+        if constexpr (detail::is_float<Duration>) {
+            using rep = typename Duration::rep;
+            return Duration(static_cast<rep>(count_) * den / (rep{1000} * num));
         } else {
-            return Duration(detail::clamp_to<rep>(detail::scale(count_, period::den, period::num * 1000)));
+            constexpr bool finer = den % 1000 == 0;
+            return Duration(detail::scale(count_, finer ? den / 1000 : den, finer ? num : num * 1000,
+                                          (Duration::min)().count(), (Duration::max)().count()));
         }
     }
 
     constexpr std::int64_t count() const noexcept { return count_; }
 
-    static constexpr milliseconds max() noexcept {
-        return milliseconds(std::numeric_limits<std::int64_t>::max());
-    }
+    static constexpr milliseconds(max)() noexcept { return milliseconds(INT64_MAX); }
 
     friend constexpr auto operator<=>(milliseconds, milliseconds) noexcept = default;
 

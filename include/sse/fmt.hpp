@@ -79,7 +79,7 @@ private:
 ///
 /// \pre `head` has no data of its own; for a span, to format the arguments twice gives the same text twice
 /// \return as for `encode_to`
-/// \throws what the sink throws; fmt::format_error
+/// \throws what the sink and the formatters throw; then as `encode_to`
 template <class Sink, class... Args>
 detail::sink_error_t<Sink> format_to(Sink&& sink, const message& head, fmt::format_string<Args...> format,
                                      Args&&... args) {

@@ -32,8 +32,8 @@ namespace sse {
 //
 // What it returns is understood as follows; a failure comes back from the call that encodes.
 // - nothing: it succeeded;
-// - bool, or a class that converts to bool, such as a stream: whether it succeeded;
-// - sse::error or std::error_code: itself;
+// - bool: whether it succeeded; itself, if it is a stream: whether that is still good;
+// - sse::error, std::error_code and what converts to them: that;
 // - an integer: how many bytes it took; fewer than all is `errc::sink_failed`.
 //
 // The models, of which the first that fits is used:
@@ -109,13 +109,24 @@ inline read_result read_file(std::FILE* file, std::span<char> room) {
 template <class Stream>
 read_result read_stream(Stream& stream, std::span<char> room) {
     if (!stream) return {0, false, errc::source_failed};
+    using traits = typename Stream::traits_type;
     auto& buffer = *stream.rdbuf();
-    if (Stream::traits_type::eq_int_type(buffer.sgetc(), Stream::traits_type::eof())) return {0, true, {}};
-    // Waiting is over: take what has come. An unbuffered stream says 0, though it holds a byte.
-    auto size = buffer.in_avail();
-    if (size < 1) size = 1;
-    if (std::cmp_greater(size, room.size())) size = static_cast<decltype(size)>(room.size());
-    return {static_cast<std::size_t>(buffer.sgetn(room.data(), size)), false, {}};
+    if (traits::eq_int_type(buffer.sgetc(), traits::eof())) return {0, true, {}};
+    // Waiting is over: take what has come.
+    auto available = buffer.in_avail();
+    if (available > 0) {
+        if (std::cmp_greater(available, room.size())) available = static_cast<decltype(available)>(room.size());
+        return {static_cast<std::size_t>(buffer.sgetn(room.data(), available)), false, {}};
+    }
+    // What has no buffer, as std::cin by default, is read to the end of a line.
+    std::size_t size = 0;
+    while (size < room.size()) {
+        const auto byte = buffer.sbumpc();
+        if (traits::eq_int_type(byte, traits::eof())) return {size, true, {}};
+        room[size++] = traits::to_char_type(byte);
+        if (room[size - 1] == '\n' || room[size - 1] == '\r') break;
+    }
+    return {size, false, {}};
 }
 
 template <class Result>
@@ -130,9 +141,13 @@ read_result to_read_result(Result result) {
 
 template <class Source>
 read_result read_from(Source& source, std::span<char> room) {
+    const auto checked = [&](read_result result) -> read_result {
+        if (result.bytes > room.size()) return {0, false, errc::source_failed};  // cannot be
+        return result;
+    };
     if constexpr (is_file<Source>) return read_file(source, room);
-    else if constexpr (has_read<Source>) return to_read_result(source.read(room));
-    else if constexpr (fills_span<Source>) return to_read_result(source(room));
+    else if constexpr (has_read<Source>) return checked(to_read_result(source.read(room)));
+    else if constexpr (fills_span<Source>) return checked(to_read_result(source(room)));
     else if constexpr (is_istream<Source>) return read_stream(source, room);
     else return {};  // events() says what is missing
 }
@@ -150,14 +165,18 @@ public:
     explicit event_stream(Source&& source, const parser_options& options = {}, at_end what = at_end::discard)
         : source_(std::forward<Source>(source)), parser_(options), at_end_(what) {}
 
+    event_stream(const event_stream&) = delete;  // what is unread points into it
+    event_stream& operator=(const event_stream&) = delete;
+
     /// Reads until an event is complete. \return nothing at the end, or where `error()` tells what went wrong
     /// \post The event's views live until the next call.
     std::optional<event_view> next() {
         for (;;) {
-            if (const auto event = parser_.next(unread_)) return event;
+            auto event = parser_.next(unread_);
+            if (!event && last_read_.end && !last_read_.error) event = parser_.finish(at_end_);
+            if (event) return event;
             error_ = parser_.error() ? std::error_code(parser_.error()) : last_read_.error;
-            if (error_) return std::nullopt;
-            if (last_read_.end) return parser_.finish(at_end_);
+            if (error_ || last_read_.end) return std::nullopt;
             last_read_ = detail::read_from(source_, {room_.data(), room_.size()});
             unread_ = {room_.data(), last_read_.bytes};
         }

@@ -15,7 +15,6 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <optional>
 #include <string_view>
 #include <type_traits>
@@ -42,7 +41,7 @@ struct parser_options {
     /// The default is far above what servers send, and far below what would hurt.
     std::size_t max_event_bytes = std::size_t{16} << 20;
 
-    /// The ID to begin with, from an earlier connection. Copied.
+    /// The ID to begin with, from an earlier connection. Copied. \pre without CR, LF and NUL, as any ID received
     std::string_view last_event_id{};
 
     sse::text text = sse::text::as_is;
@@ -69,7 +68,8 @@ template <class Handler>
 concept has_on_unknown_field =
     requires(Handler& handler, std::string_view text) { handler.on_unknown_field(text, text); };
 
-// A notification that is there but cannot be called would otherwise be passed over in silence.
+// A notification that is there but cannot be called would otherwise be passed over in silence. (Overloaded ones
+// still are.)
 template <class Handler>
 constexpr bool notifications_are_callable =
     (has_on_comment<Handler> || !requires { &Handler::on_comment; }) &&
@@ -81,13 +81,15 @@ constexpr bool notifications_are_callable =
 class retry_value {
 public:
     constexpr void read(std::string_view text) noexcept {
-        constexpr auto highest = std::numeric_limits<std::int64_t>::max();
         for (const char c : text) {
-            if (c < '0' || c > '9') valid_ = false;
+            if (c < '0' || c > '9') {
+                valid_ = false;
+                return;
+            }
             const int digit = c - '0';
-            value_ = value_ > (highest - digit) / 10 ? highest : value_ * 10 + digit;
+            value_ = value_ > (INT64_MAX - digit) / 10 ? INT64_MAX : value_ * 10 + digit;
+            empty_ = false;
         }
-        empty_ = empty_ && text.empty();
     }
 
     constexpr std::optional<milliseconds> get() const noexcept {
@@ -110,7 +112,7 @@ private:
 ///     void on_id(std::string_view id);            // the last event ID is now this, event or not
 ///     void on_unknown_field(std::string_view name, std::string_view value);
 ///
-/// The views live during the call. What they return is ignored, what they throw passes through.
+/// The views live during the call. What is returned is ignored, what is thrown passes through.
 template <class Handler>
 concept handler = detail::event_callable<std::remove_reference_t<Handler>> ||
                   detail::has_on_event<std::remove_reference_t<Handler>>;
@@ -124,6 +126,8 @@ concept handler = detail::event_callable<std::remove_reference_t<Handler>> ||
 /// itself. A std::vector<char> serves as well, for the sake of its allocator; so does anything that has `data()`
 /// and `size()` and, if it is to grow, can be made with a size.
 ///
+/// \pre Nothing but `const` functions is called, and no copy made, from inside a handler. A parser that was moved
+///      from can be destroyed, assigned to, or `reset()`.
 /// \complexity linear in the bytes, in every shape of stream and chunking. No allocation once the memory
 ///             has grown to what the largest event needs; in a fixed_parser none ever.
 /// \spec https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
@@ -145,17 +149,17 @@ public:
 
     /// Push: reads a chunk, and calls `handler` for each event that is complete with it.
     ///
-    /// \pre not called from inside a handler; the handler asks for the same notifications in every call
+    /// \pre the handler asks for the same notifications in every call, as long as a line may be unfinished
     /// \return `errc::event_too_large` once the limit is passed, and then until `reset()`. Events before
     ///         that have been delivered.
-    /// \throws what the handler and the allocator throw. `last_event_id()` is then that of the last event
-    ///         handed out; the rest of the chunk is lost: call `reset()`.
+    /// \throws what the handler and the allocator throw. The half event and the rest of the chunk are then lost:
+    ///         call `reset()`. A block whose handler threw counts as received, as `last_event_id()` shows.
     template <class Handler>
     constexpr sse::error feed(std::string_view bytes, Handler&& handler) {
         check<Handler>();
-        const reading guard(*this);
-        if (dispatched_) end_block();
+        reading guard(*this, false);
         read(bytes, handler);
+        guard.done();
         return error_;
     }
 
@@ -166,33 +170,35 @@ public:
     /// \return nothing, where all bytes are taken and no event is complete, or where the limit is passed:
     ///         `error()` tells
     /// \post The views live until the next call of a function that is not const, and as long as the chunk.
-    /// \throws what the allocator throws; then as for `feed`
+    /// \throws what the allocator throws; then as for `feed`, save that no block counts which was not returned
     [[nodiscard]] constexpr std::optional<event_view> next(std::string_view& bytes) {
-        const reading guard(*this);
-        if (dispatched_) end_block();
+        reading guard(*this, true);
         puller handler;
         read(bytes, handler);
+        guard.done();
         return pulled();
     }
 
     /// The stream has ended: drops the event half read, or completes it and calls `handler`.
     ///
+    /// \return `error()`; with an error nothing is delivered
     /// \post as after `reset()`, save that an error stays
+    /// \throws as `feed`
     template <class Handler>
     constexpr sse::error finish(at_end what, Handler&& handler) {
         check<Handler>();
-        const reading guard(*this);
+        reading guard(*this, false);
         read_end(what, handler);
-        end_block();
+        guard.done();
         return error_;
     }
 
     /// The same for those who pull. \post The views live until the next call of a function that is not const.
     constexpr std::optional<event_view> finish(at_end what) {
-        const reading guard(*this);
+        reading guard(*this, true);
         puller handler;
         read_end(what, handler);
-        if (!dispatched_) end_block();
+        guard.done();
         return pulled();
     }
 
@@ -239,22 +245,30 @@ private:
         constexpr void on_event(const event_view&) const noexcept {}
     };
 
-    /// While it lives the parser reads; should it die by an exception, no view into the chunk stays behind.
+    /// One call that reads. Should an exception end it, nothing is left of a half event, nor a view into the chunk.
     class reading {
     public:
-        constexpr explicit reading(basic_parser& parser) noexcept : parser_(parser) {
-            assert(!parser_.reading_ && "called from inside a handler");
-            parser_.reading_ = true;
+        constexpr reading(basic_parser& owner, bool pulls) noexcept : owner_(owner), pulls_(pulls) {
+            assert(!owner_.reading_ && "called from inside a handler");
+            owner_.reading_ = true;
+            if (owner_.dispatched_) owner_.end_block();
         }
         reading(const reading&) = delete;
         reading& operator=(const reading&) = delete;
         constexpr ~reading() {
-            if (parser_.has_loose()) parser_.abandon();
-            parser_.reading_ = false;
+            if (!done_) {
+                if (pulls_) owner_.dispatched_ = false;  // nobody got the event: its id must not count
+                owner_.abandon();
+            }
+            owner_.reading_ = false;
         }
 
+        constexpr void done() noexcept { done_ = true; }
+
     private:
-        basic_parser& parser_;
+        basic_parser& owner_;
+        bool pulls_;
+        bool done_ = false;
     };
 
     template <class Handler>
@@ -316,7 +330,7 @@ private:
         } else if (line.front() == ':') {
             if constexpr (detail::has_on_comment<Handler>) {
                 const std::string_view comment = without_space(line.substr(1));
-                if (fits(comment.size())) handler.on_comment(comment);
+                if (fits(comment.size())) static_cast<void>(handler.on_comment(comment));
             }
         } else {
             if constexpr (detail::has_on_unknown_field<Handler>) {
@@ -376,15 +390,15 @@ private:
         const std::optional<milliseconds> time = retry_.get();
         if (!time) return;
         reconnection_time_ = time;
-        if constexpr (detail::has_on_retry<Handler>) handler.on_retry(*time);
+        if constexpr (detail::has_on_retry<Handler>) static_cast<void>(handler.on_retry(*time));
     }
 
     template <class Handler>
     static constexpr void notify_of_unknown_field(std::string_view line, Handler& handler) {
         const std::size_t colon = line.find(':');
         const bool has_value = colon != std::string_view::npos;
-        handler.on_unknown_field(line.substr(0, colon),
-                                 has_value ? without_space(line.substr(colon + 1)) : std::string_view());
+        const std::string_view value = has_value ? without_space(line.substr(colon + 1)) : std::string_view();
+        static_cast<void>(handler.on_unknown_field(line.substr(0, colon), value));
     }
 
     // Reading a line in parts: what it is shows as soon as its name is over, and only what counts is kept.
@@ -495,7 +509,7 @@ private:
                 break;
             case part::retry: set_reconnection_time(handler); break;
             case part::comment:
-                if constexpr (detail::has_on_comment<Handler>) handler.on_comment(line);
+                if constexpr (detail::has_on_comment<Handler>) static_cast<void>(handler.on_comment(line));
                 kept_.drop_line();
                 break;
             case part::unknown:
@@ -511,7 +525,7 @@ private:
     /// \return whether what replaces the ill-formed parts of the line stays within the limit
     constexpr bool replace_in_line() {
         if (text_ == sse::text::as_is || detail::is_well_formed(kept_.line())) return true;
-        const std::size_t growth = detail::replaced_size(kept_.line()) - kept_.line().size();
+        const std::size_t growth = detail::replacement_growth(kept_.line());
         if (!fits(growth)) return false;
         char* const begin = kept_.open_line(growth);
         detail::replace_ill_formed(kept_.line().substr(growth), begin);
@@ -536,12 +550,13 @@ private:
         if (has_id_) kept_.reserve_block(value(slot::id).size());  // abandon() must not allocate
         dispatched_ = true;
         if constexpr (detail::has_on_id<Handler>) {
-            if (has_id_) handler.on_id(last_event_id());
+            if (has_id_) static_cast<void>(handler.on_id(last_event_id()));
         }
         if (has_data_) {
+            const event_view event = current_event();
             if constexpr (std::is_same_v<Handler, puller>) return;
-            else if constexpr (detail::has_on_event<Handler>) handler.on_event(current_event());
-            else handler(current_event());
+            else if constexpr (detail::has_on_event<Handler>) static_cast<void>(handler.on_event(event));
+            else static_cast<void>(handler(event));
         }
         end_block();
     }
@@ -573,13 +588,13 @@ private:
 
     template <class Handler>
     constexpr void read_end(at_end what, Handler& handler) {
-        if (dispatched_) end_block();
         if (what == at_end::deliver && !error_) {
             if (!lines_.held().empty()) read_part<Handler>(lines_.held());
             if (line_ != part::none) end_line(handler);
             if (!error_) dispatch(handler);
         }
         restart();
+        if (!dispatched_) end_block();
     }
 
     constexpr std::optional<event_view> pulled() noexcept {
@@ -641,10 +656,6 @@ private:
         kept_.drop_line();
         line_ = part::none;
         settle(slot::last_event_id);
-    }
-
-    constexpr bool has_loose() const noexcept {
-        return loose_data_.data() || loose_[0].data() || loose_[1].data() || loose_[2].data();
     }
 
     // Values are kept, or loose: views into the chunk, while that is read. A loose value hides a kept one, and

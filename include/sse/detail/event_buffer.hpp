@@ -192,9 +192,9 @@ private:
 
     constexpr void grow(std::size_t needed) {
         if constexpr (growable) {
-            std::size_t size = needed > 128 ? needed : 128;
-            if (size < 2 * memory_.size()) size = 2 * memory_.size();
-            if (size > limit_) size = limit_;
+            std::size_t size = memory_.size() < limit_ / 2 ? 2 * memory_.size() : limit_;
+            if (size < 128) size = limit_ < 128 ? limit_ : 128;
+            if (size < needed) size = needed;
             Memory wider = new_memory(size);
             const std::size_t back = slots_size();
             traits::copy(wider.data(), memory_.data(), used_.data + used_.line);
@@ -208,7 +208,7 @@ private:
         else return Memory(size);
     }
 
-    Memory memory_;
+    Memory memory_{};
     std::size_t limit_;
     layout used_{};
 };

@@ -6,6 +6,7 @@
 #include <array>
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <span>
 #include <string>
@@ -28,7 +29,12 @@ template <class Sink>
 concept takes_string_view = requires(Sink& sink, std::string_view bytes) { sink(bytes); };
 
 template <class Sink>
-concept is_span = std::same_as<std::remove_const_t<Sink>, std::span<char>>;
+constexpr bool is_char_span = false;
+template <std::size_t Size>
+constexpr bool is_char_span<std::span<char, Size>> = true;
+
+template <class Sink>
+concept is_span = is_char_span<std::remove_const_t<Sink>>;
 
 template <class Sink>
 concept is_file = std::same_as<std::remove_const_t<Sink>, std::FILE*>;
@@ -62,8 +68,25 @@ template <class Sink>
 consteval void check_sink() {
     static_assert(sink<Sink>,
                   "a sink has append(const char*, std::size_t) or write(const char*, std::size_t), or is a callable "
-                  "of std::string_view, a std::FILE*, or a std::span<char>");
+                  "of std::string_view, a std::FILE*, or a std::span of char");
 }
+
+// What the calls of a sink can return, besides nothing, a bool, and sse::error or sse::errc:
+
+template <class Result>
+concept says_error_code = !std::convertible_to<Result, error> && requires(const Result result) {
+    requires std::convertible_to<Result, std::error_code> || std::is_error_condition_enum_v<Result>;
+};
+
+template <class Result>
+concept says_count = std::integral<Result> && !std::same_as<Result, bool>;
+
+/// The sink itself: a stream, which knows its state, or a string, which cannot fail but by an exception.
+template <class Result, class Sink>
+concept is_sink_itself = std::derived_from<std::remove_const_t<Sink>, Result>;
+
+template <class Sink>
+using sink_result = std::remove_cvref_t<decltype(call_sink(std::declval<Sink&>(), {}))>;
 
 /// What an operation on a sink returns: std::error_code if the sink does, so that its codes come through.
 template <class Sink>
@@ -71,8 +94,7 @@ struct sink_error {
     using type = error;
 };
 template <sink Sink>
-    requires(!is_span<Sink>) &&
-            std::same_as<std::remove_cvref_t<decltype(call_sink(std::declval<Sink&>(), {}))>, std::error_code>
+    requires(!is_span<Sink>) && says_error_code<sink_result<Sink>>
 struct sink_error<Sink> {
     using type = std::error_code;
 };
@@ -83,22 +105,52 @@ using sink_error_t = typename sink_error<std::remove_reference_t<Sink>>::type;
 /// Hands all of `bytes` to a sink.
 template <class Sink>
 constexpr sink_error_t<Sink> write_to(Sink& sink, std::string_view bytes) {
-    using result = std::remove_cvref_t<decltype(call_sink(sink, bytes))>;
+    using result = sink_result<Sink>;
     if constexpr (std::is_void_v<result>) {
         call_sink(sink, bytes);
         return {};
-    } else if constexpr (std::same_as<result, error> || std::same_as<result, std::error_code>) {
+    } else if constexpr (std::convertible_to<result, error>) {
         return call_sink(sink, bytes);
-    } else if constexpr (std::integral<result> && !std::same_as<result, bool>) {
-        const auto taken = call_sink(sink, bytes);
-        return taken >= 0 && static_cast<std::size_t>(taken) == bytes.size() ? errc::ok : errc::sink_failed;
-    } else if constexpr (requires { static_cast<bool>(call_sink(sink, bytes)); }) {
+    } else if constexpr (std::is_error_condition_enum_v<result>) {
+        return make_error_code(call_sink(sink, bytes));
+    } else if constexpr (says_error_code<result>) {
+        return call_sink(sink, bytes);
+    } else if constexpr (says_count<result>) {
+        return std::cmp_equal(call_sink(sink, bytes), bytes.size()) ? errc::ok : errc::sink_failed;
+    } else if constexpr (std::same_as<result, bool> ||
+                         (is_sink_itself<result, Sink> && std::is_constructible_v<bool, result&>)) {
         return static_cast<bool>(call_sink(sink, bytes)) ? errc::ok : errc::sink_failed;
     } else {
-        call_sink(sink, bytes);  // a string returns itself, and tells nothing
+        static_assert(is_sink_itself<result, Sink>,
+                      "a sink returns nothing, a bool, the number of bytes it took, an sse::error, what converts to "
+                      "std::error_code, or itself");
+        call_sink(sink, bytes);
         return {};
     }
 }
+
+/// Whether what was written to a sink can be taken back.
+template <class Sink>
+concept can_take_back = requires(Sink& sink) { sink.resize(sink.size()); };
+
+/// Takes back what has been written, unless it was kept: an exception must not leave half an event in a string.
+template <can_take_back Sink>
+class write_guard {
+public:
+    constexpr explicit write_guard(Sink& sink) noexcept : sink_(sink), size_(sink.size()) {}
+    write_guard(const write_guard&) = delete;
+    write_guard& operator=(const write_guard&) = delete;
+    constexpr ~write_guard() {
+        if (!kept_) sink_.resize(size_);
+    }
+
+    constexpr void keep() noexcept { kept_ = true; }
+
+private:
+    Sink& sink_;
+    std::size_t size_;
+    bool kept_ = false;
+};
 
 /// Gathers what is put piece by piece, so that a sink which may be a system call is called seldom.
 template <class Sink>
@@ -109,11 +161,14 @@ public:
     constexpr void put(std::string_view bytes) {
         if constexpr (has_append<Sink>) {
             forward(bytes);
+        } else if (bytes.size() >= gathered_.size()) {
+            flush();
+            forward(bytes);
         } else {
-            if (bytes.size() > gathered_.size() - size_) flush();
-            if (bytes.size() > gathered_.size()) return forward(bytes);
-            std::char_traits<char>::copy(gathered_.data() + size_, bytes.data(), bytes.size());
-            size_ += bytes.size();
+            const std::string_view fitting = bytes.substr(0, gathered_.size() - size_);
+            gather_bytes(fitting);
+            if (size_ == gathered_.size()) flush();
+            gather_bytes(bytes.substr(fitting.size()));
         }
     }
 
@@ -123,6 +178,11 @@ public:
     }
 
 private:
+    constexpr void gather_bytes(std::string_view bytes) noexcept {
+        std::char_traits<char>::copy(gathered_.data() + size_, bytes.data(), bytes.size());
+        size_ += bytes.size();
+    }
+
     constexpr void flush() {
         if (size_ != 0) forward({gathered_.data(), size_});
         size_ = 0;
@@ -141,15 +201,18 @@ private:
 /// Only counts what is put.
 struct counter {
     std::size_t size = 0;
-    constexpr void put(std::string_view bytes) noexcept { size += bytes.size(); }
+    constexpr void put(std::string_view bytes) noexcept {
+        size = bytes.size() > SIZE_MAX - size ? SIZE_MAX : size + bytes.size();
+    }
 };
 
 /// Puts into a span, off whose front it takes what it fills.
+template <class Span>
 struct span_writer {
-    std::span<char>& span;
+    Span rest;
     constexpr void put(std::string_view bytes) noexcept {
-        std::char_traits<char>::copy(span.data(), bytes.data(), bytes.size());
-        span = span.subspan(bytes.size());
+        std::char_traits<char>::copy(rest.data(), bytes.data(), bytes.size());
+        rest = rest.subspan(bytes.size());
     }
 };
 
@@ -162,17 +225,29 @@ constexpr sink_error_t<Sink> write_through(Sink& sink, PutAll put_all) {
         counter needed;
         put_all(needed);
         if (needed.size > sink.size()) return errc::buffer_too_small;
-        std::span<char> rest = sink;
-        span_writer output{rest};
+        span_writer<std::span<char>> output{sink};
         put_all(output);
-        if constexpr (!std::is_const_v<Sink>) sink = rest;
+        if constexpr (std::same_as<Sink, std::span<char>>) sink = output.rest;
         return {};
-    } else {
+    } else if constexpr (can_take_back<Sink>) {
+        write_guard<Sink> guard(sink);
+        gather<Sink> output(sink);
+        put_all(output);
+        const sink_error_t<Sink> error = output.finish();
+        if (!error) guard.keep();
+        return error;
+    } else if constexpr (sse::sink<Sink>) {
         gather<Sink> output(sink);
         put_all(output);
         return output.finish();
+    } else {
+        return {};  // check_sink() has said why
     }
 }
+
+/// Whether a failed operation leaves nothing written.
+template <class Sink>
+concept all_or_nothing = is_span<Sink> || can_take_back<Sink>;
 
 }  // namespace detail
 

@@ -44,20 +44,20 @@ constexpr bool is_well_formed(std::string_view text) noexcept {
     return true;
 }
 
-/// The size of a text once its ill-formed parts are replaced: never less than before.
-constexpr std::size_t replaced_size(std::string_view text) noexcept {
-    std::size_t size = 0;
+/// How many bytes longer a text is once its ill-formed parts are replaced; it is never shorter.
+constexpr std::size_t replacement_growth(std::string_view text) noexcept {
+    std::size_t growth = 0;
     while (!text.empty()) {
         const utf8_unit unit = front_utf8_unit(text);
-        size += unit.well_formed ? unit.size : replacement_character.size();
+        if (!unit.well_formed) growth += replacement_character.size() - unit.size;
         text.remove_prefix(unit.size);
     }
-    return size;
+    return growth;
 }
 
 /// Writes a text to `out` with its ill-formed parts replaced.
 ///
-/// \pre `out` has room for `replaced_size(text)` bytes; the text may lie within that room, at its very end:
+/// \pre `out` has room for all of that; the text may lie within that room, at its very end:
 ///      what is written never catches up with what is still to be read.
 constexpr void replace_ill_formed(std::string_view text, char* out) noexcept {
     while (!text.empty()) {

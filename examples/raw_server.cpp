@@ -1,0 +1,414 @@
+// A server of events over plain sockets: one thread, poll(), many clients.
+//
+//     raw_server [--host H] [--port N]
+//
+// `/stream` is the stream, `/` is a page that shows it in a browser. Each client has a count of its own,
+// which is the id of its events: one that comes back with Last-Event-ID goes on from there.
+#include "raw_server_page.hpp"
+#include "support/http_head.hpp"
+#include "support/program.hpp"
+#include "support/socket.hpp"
+
+#include <sse/encoder.hpp>
+#include <sse/fmt.hpp>
+
+#include <fcntl.h>
+#include <fmt/chrono.h>
+#include <fmt/core.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <ctime>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+namespace {
+
+using namespace std::chrono_literals;
+using steady = std::chrono::steady_clock;
+
+constexpr std::string_view usage = R"(usage: raw_server [options]
+
+Serves events at /stream and a page that shows them at /.
+
+  --host HOST    the address to listen on (default 127.0.0.1)
+  --port N       the port; 0: any that is free (default 8080)
+  --tick MS      the time between two events (default 1000)
+  --retry MS     the pause before clients come back (default 10000)
+  --patience MS  how long a request, or taking an answer, may last (default 10000)
+)";
+
+constexpr std::size_t max_head_bytes = 8 * 1024;
+constexpr std::size_t max_unsent_bytes = 64 * 1024;
+constexpr auto accept_pause = 1s;
+constexpr std::string_view time_format = "{:%FT%TZ}";
+
+struct settings {
+    std::string host = "127.0.0.1";
+    std::uint16_t port = 8080;
+    std::chrono::milliseconds tick = 1s;
+    std::chrono::milliseconds retry = 10s;
+    std::chrono::milliseconds patience = 10s;
+    bool help = false;
+};
+
+// Where SIGINT and SIGTERM write a byte: poll() then sees also a signal that came just before it.
+int stop_end = -1;
+
+extern "C" void stop(int) {
+    const int saved = errno;
+    [[maybe_unused]] const auto written = ::write(stop_end, "", 1);
+    errno = saved;
+}
+
+// Can be read once the program is to stop.
+support::descriptor stop_on_signals() {
+    std::array<int, 2> ends{};
+    if (::pipe2(ends.data(), O_NONBLOCK | O_CLOEXEC) != 0)
+        throw std::system_error(errno, std::generic_category(), "pipe2");
+    stop_end = ends[1];  // for as long as the program runs
+    struct sigaction action {};
+    action.sa_handler = stop;
+    for (const int signal : {SIGINT, SIGTERM}) ::sigaction(signal, &action, nullptr);
+    return support::descriptor(ends[0]);
+}
+
+enum class stage {
+    request,   // it sends its request
+    stream,    // it listens to the events
+    answer,    // it takes an answer, after which nothing comes
+    farewell,  // it has the answer, and may still be sending
+    gone,
+};
+
+struct client {
+    support::descriptor socket;
+    std::string name;
+    steady::time_point deadline;
+    stage at = stage::request;
+    std::string request = {};
+    std::string unsent = {};
+    std::uint64_t last_id = 0;
+};
+
+// Goes on where nobody reads what it says.
+template <class... Args>
+void say(fmt::format_string<Args...> format, Args&&... args) {
+    static_cast<void>(support::write_all(STDOUT_FILENO, fmt::format(format, std::forward<Args>(args)...)));
+}
+
+std::tm utc() { return fmt::gmtime(std::time(nullptr)); }
+
+bool would_block() noexcept { return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR; }
+
+// As in "127.0.0.1:8080".
+std::string name_of(const sockaddr_storage& address, socklen_t size) {
+    std::array<char, NI_MAXHOST> host{};
+    std::array<char, NI_MAXSERV> port{};
+    const int error = ::getnameinfo(reinterpret_cast<const sockaddr*>(&address), size, host.data(),
+                                    host.size(), port.data(), port.size(), NI_NUMERICHOST | NI_NUMERICSERV);
+    if (error != 0) throw std::runtime_error(::gai_strerror(error));
+    const bool brackets = address.ss_family == AF_INET6;
+    return fmt::format("{}{}{}:{}", brackets ? "[" : "", host.data(), brackets ? "]" : "", port.data());
+}
+
+support::descriptor listen_on(const std::string& host, std::uint16_t port) {
+    const support::addresses list = support::resolve(host, std::to_string(port), AI_PASSIVE);
+    int error = 0;
+    for (const addrinfo* each = list.get(); each != nullptr; each = each->ai_next) {
+        constexpr int type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
+        support::descriptor socket(::socket(each->ai_family, type, each->ai_protocol));
+        const auto set = [&socket](int level, int option, int value) {
+            return ::setsockopt(socket.get(), level, option, &value, sizeof value) == 0;
+        };
+        // The clients' sockets inherit the last two: events leave at once, and what the kernel holds of those
+        // that were not read is bounded too.
+        if (socket && set(SOL_SOCKET, SO_REUSEADDR, 1) && set(IPPROTO_TCP, TCP_NODELAY, 1) &&
+            set(SOL_SOCKET, SO_SNDBUF, static_cast<int>(max_unsent_bytes)) &&
+            ::bind(socket.get(), each->ai_addr, each->ai_addrlen) == 0 &&
+            ::listen(socket.get(), SOMAXCONN) == 0)
+            return socket;
+        error = errno;
+    }
+    throw std::system_error(error, std::generic_category(),
+                            fmt::format("cannot listen on {}:{}", host, port));
+}
+
+struct request_line {
+    std::string_view method, path, version;
+};
+
+std::optional<request_line> parse_request_line(std::string_view line) {
+    const auto first = line.find(' ');
+    const auto last = line.rfind(' ');
+    if (first == last) return std::nullopt;
+    const std::string_view method = line.substr(0, first);
+    const std::string_view target = line.substr(first + 1, last - first - 1);
+    const std::string_view version = line.substr(last + 1);
+    if (!support::is_token(method) || !target.starts_with('/') ||
+        target.find(' ') != std::string_view::npos || (version != "HTTP/1.0" && version != "HTTP/1.1"))
+        return std::nullopt;
+    return request_line{method, target.substr(0, target.find('?')), version};
+}
+
+std::optional<std::uint64_t> parse_id(std::string_view text) {
+    std::uint64_t id = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
+    if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+    return id;
+}
+
+class server {
+public:
+    explicit server(const settings& wanted)
+        : settings_(wanted), listener_(listen_on(wanted.host, wanted.port)) {}
+
+    std::string name() const {
+        sockaddr_storage address{};
+        socklen_t size = sizeof address;
+        if (::getsockname(listener_.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0)
+            throw std::system_error(errno, std::generic_category(), "getsockname");
+        return name_of(address, size);
+    }
+
+    // Until `stopped` can be read.
+    void run(const support::descriptor& stopped) {
+        auto next_tick = now_ + settings_.tick;
+        for (std::vector<pollfd> polled;;) {
+            polled.assign(
+                {{stopped.get(), POLLIN, 0}, {now_ < accept_again_ ? -1 : listener_.get(), POLLIN, 0}});
+            auto wake = now_ < accept_again_ ? std::min(next_tick, accept_again_) : next_tick;
+            for (const client& peer : clients_) {
+                polled.push_back({peer.socket.get(), awaited(peer), 0});
+                wake = std::min(wake, peer.deadline);
+            }
+            const auto wait = std::chrono::ceil<std::chrono::milliseconds>(wake - steady::now());
+            const int ready =
+                ::poll(polled.data(), polled.size(), std::max(0, static_cast<int>(wait.count())));
+            if (ready < 0 && errno == EINTR) continue;
+            if (ready < 0) throw std::system_error(errno, std::generic_category(), "poll");
+            if (polled[0].revents != 0) return;
+
+            now_ = steady::now();
+            for (std::size_t i = 0; i != clients_.size(); ++i) serve(clients_[i], polled[i + 2].revents);
+            if (polled[1].revents != 0) accept_clients();
+            for (client& peer : clients_)
+                if (now_ >= peer.deadline) leave(peer);
+            if (audience_changed_) announce_audience();
+            if (now_ >= next_tick) {
+                tick();
+                next_tick = std::max(next_tick + settings_.tick, now_);
+            }
+            std::erase_if(clients_, [](const client& peer) { return peer.at == stage::gone; });
+        }
+    }
+
+private:
+    static short awaited(const client& peer) {
+        if (peer.at == stage::answer) return POLLOUT;
+        return peer.unsent.empty() ? POLLIN : POLLIN | POLLOUT;
+    }
+
+    void accept_clients() {
+        for (;;) {
+            sockaddr_storage address{};
+            socklen_t size = sizeof address;
+            support::descriptor socket(::accept4(listener_.get(), reinterpret_cast<sockaddr*>(&address),
+                                                 &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
+            if (socket) {
+                clients_.push_back({.socket = std::move(socket),
+                                    .name = name_of(address, size),
+                                    .deadline = now_ + settings_.patience});
+            } else if (would_block()) {
+                return;
+            } else if (errno != ECONNABORTED) {
+                // No descriptors or no memory: the client waits in the queue, for which poll() would come
+                // back at once and for ever.
+                const std::error_code error(errno, std::generic_category());
+                static_cast<void>(support::write_all(
+                    STDERR_FILENO, fmt::format("raw_server: clients must wait: {}\n", error.message())));
+                accept_again_ = now_ + accept_pause;
+                return;
+            }
+        }
+    }
+
+    void serve(client& peer, short happened) {
+        if ((happened & (POLLERR | POLLNVAL)) != 0) return leave(peer, "connection lost");
+        if ((happened & (POLLIN | POLLHUP)) != 0) read(peer);
+        if ((happened & POLLOUT) != 0) write(peer);
+    }
+
+    void read(client& peer) {
+        std::array<char, 4096> bytes;
+        const auto count = ::recv(peer.socket.get(), bytes.data(), bytes.size(), 0);
+        if (count < 0 && would_block()) return;
+        if (count <= 0) return leave(peer, count == 0 ? "" : "connection lost");
+        if (peer.at != stage::request) return;  // whatever else it has to say
+
+        peer.request.append(bytes.data(), static_cast<std::size_t>(count));
+        // Bare line feeds end a head too: the answer then says that it is malformed.
+        const auto end = std::min(peer.request.find("\r\n\r\n"), peer.request.find("\n\n"));
+        const bool complete = end != std::string::npos;
+        if (complete ? end + 4 > max_head_bytes : peer.request.size() >= max_head_bytes)
+            answer(peer, "431 Request Header Fields Too Large");
+        else if (complete) respond(peer, std::string_view(peer.request).substr(0, end));
+    }
+
+    void write(client& peer) {
+        if (peer.at == stage::gone) return;
+        const auto count = ::send(peer.socket.get(), peer.unsent.data(), peer.unsent.size(), MSG_NOSIGNAL);
+        if (count < 0 && would_block()) return;
+        if (count < 0) return leave(peer, "connection lost");
+        peer.unsent.erase(0, static_cast<std::size_t>(count));
+        if (peer.at == stage::answer && peer.unsent.empty()) {
+            // Closing at once would reset the connection if the client is still sending, and the answer
+            // could be lost with it.
+            ::shutdown(peer.socket.get(), SHUT_WR);
+            peer.at = stage::farewell;
+        }
+    }
+
+    void respond(client& peer, std::string_view text) {
+        const auto head = support::parse_http_head(text);
+        const auto line = head ? parse_request_line(head->start_line) : std::nullopt;
+        if (!line || head->count("Host") > 1 || (head->count("Host") == 0 && line->version == "HTTP/1.1"))
+            return answer(peer, "400 Bad Request");
+        if (line->path != "/" && line->path != "/stream") return answer(peer, "404 Not Found");
+        if (line->method != "GET") return answer(peer, "405 Method Not Allowed", "Allow: GET\r\n");
+        if (line->path == "/") return answer(peer, "200 OK", "", "text/html; charset=utf-8", page);
+        open_stream(peer, parse_id(head->field("Last-Event-ID").value_or("")));
+    }
+
+    void answer(client& peer, std::string_view status, std::string_view fields = {},
+                std::string_view type = "text/plain", std::string_view content = {}) {
+        const std::string_view body = content.empty() ? status : content;
+        peer.unsent = fmt::format(
+            "HTTP/1.1 {}\r\n"
+            "{}"
+            "Content-Type: {}\r\n"
+            "Content-Length: {}\r\n"
+            "Connection: close\r\n"
+            "\r\n"
+            "{}",
+            status, fields, type, body.size(), body);
+        peer.at = stage::answer;
+        peer.deadline = now_ + settings_.patience;
+    }
+
+    void open_stream(client& peer, std::optional<std::uint64_t> last_id) {
+        peer.at = stage::stream;
+        peer.deadline = steady::time_point::max();
+        peer.request = {};
+        peer.last_id = last_id.value_or(0);
+        ++listeners_;
+        audience_changed_ = true;
+        say("{} came, {} listening\n", peer.name, listeners_);
+
+        // The head leaves at once, with something behind it: the client sees an open stream before the first
+        // tick.
+        peer.unsent =
+            "HTTP/1.1 200 OK\r\n"
+            "Content-Type: text/event-stream\r\n"
+            "Cache-Control: no-cache\r\n"
+            "X-Accel-Buffering: no\r\n"
+            "Access-Control-Allow-Origin: *\r\n"
+            "Connection: close\r\n"
+            "\r\n";
+        sse::error error = sse::encode_comment_to(peer.unsent, "the time, at each tick");
+        if (!error)
+            error = sse::format_to(peer.unsent, {.event = "connecttime", .retry = settings_.retry},
+                                   time_format, utc());
+        if (!error && last_id)
+            error = sse::encode_to(peer.unsent, {.event = "resumed", .data = std::to_string(*last_id)});
+        check(peer, error);
+    }
+
+    void tick() {
+        const std::tm now = utc();
+        for (client& peer : clients_) {
+            if (peer.at != stage::stream) continue;
+            const std::string id = std::to_string(++peer.last_id);
+            check(peer, sse::format_to(peer.unsent, {.id = id}, time_format, now));
+        }
+    }
+
+    // Encoded once, for everybody.
+    void announce_audience() {
+        audience_changed_ = false;
+        const std::string frame = sse::encode({.event = "clients", .data = std::to_string(listeners_)});
+        for (client& peer : clients_) {
+            if (peer.at != stage::stream) continue;
+            peer.unsent += frame;
+            check(peer);
+        }
+    }
+
+    // After each event: whoever does not read must not fill the memory.
+    void check(client& peer, sse::error error = {}) {
+        if (error) leave(peer, error.message());
+        else if (peer.unsent.size() > max_unsent_bytes) leave(peer, "does not read");
+    }
+
+    void leave(client& peer, std::string_view why = {}) {
+        if (peer.at == stage::stream) {
+            --listeners_;
+            audience_changed_ = true;
+            say("{} left{}{}, {} listening\n", peer.name, why.empty() ? "" : ": ", why, listeners_);
+        }
+        peer.at = stage::gone;
+    }
+
+    const settings& settings_;
+    support::descriptor listener_;
+    std::vector<client> clients_;
+    std::size_t listeners_ = 0;
+    bool audience_changed_ = false;
+    steady::time_point now_ = steady::now();
+    steady::time_point accept_again_{};
+};
+
+int raw_server(support::command_line arguments) {
+    settings wanted;
+    while (arguments.next()) {
+        const auto milliseconds = [&arguments] {
+            return std::chrono::milliseconds(arguments.number<std::int64_t>(1, 86'400'000));
+        };
+        if (arguments.is("--host")) wanted.host = arguments.value();
+        else if (arguments.is("--port")) wanted.port = arguments.number<std::uint16_t>(0, 65535);
+        else if (arguments.is("--tick")) wanted.tick = milliseconds();
+        else if (arguments.is("--retry")) wanted.retry = milliseconds();
+        else if (arguments.is("--patience")) wanted.patience = milliseconds();
+        else if (arguments.is("--help")) wanted.help = true;
+        else arguments.refuse();
+    }
+    if (wanted.help) {
+        support::write_out(usage);
+        return 0;
+    }
+
+    server events(wanted);
+    const support::descriptor stopped = stop_on_signals();
+    support::write_out(fmt::format("listening on http://{}/\n", events.name()));
+    events.run(stopped);
+    return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) { return support::run("raw_server", argc, argv, raw_server); }

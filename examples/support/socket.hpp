@@ -1,0 +1,50 @@
+// A descriptor that closes itself, and the addresses of a host.
+#pragma once
+
+#include <netdb.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace support {
+
+class descriptor {
+public:
+    descriptor() = default;
+    explicit descriptor(int value) noexcept : value_(value) {}
+    descriptor(descriptor&& other) noexcept : value_(std::exchange(other.value_, -1)) {}
+    descriptor& operator=(descriptor&& other) noexcept {
+        std::swap(value_, other.value_);
+        return *this;
+    }
+    ~descriptor() {
+        if (value_ >= 0) ::close(value_);
+    }
+
+    int get() const noexcept { return value_; }
+    explicit operator bool() const noexcept { return value_ >= 0; }
+
+private:
+    int value_ = -1;
+};
+
+struct free_addresses {
+    void operator()(addrinfo* list) const noexcept { ::freeaddrinfo(list); }
+};
+using addresses = std::unique_ptr<addrinfo, free_addresses>;
+
+inline addresses resolve(const std::string& host, const std::string& port, int flags = 0) {
+    addrinfo hints{};
+    hints.ai_socktype = SOCK_STREAM;
+    hints.ai_flags = flags | AI_NUMERICSERV;
+    addrinfo* list = nullptr;
+    if (const int error = ::getaddrinfo(host.c_str(), port.c_str(), &hints, &list); error != 0)
+        throw std::runtime_error("cannot resolve " + host + ": " + ::gai_strerror(error));
+    return addresses(list);
+}
+
+}  // namespace support

@@ -1,0 +1,96 @@
+// The library in a few lines each: what the README shows, as one program without a network.
+#include <sse/sse.hpp>
+
+#include <sse/fmt.hpp>
+
+#include <fmt/core.h>
+
+#include <chrono>
+#include <cstdio>
+#include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+using namespace std::chrono_literals;
+
+namespace {
+
+// Parse: push.
+void print_events(std::string_view bytes) {
+    sse::parser parser;
+    const auto error = parser.feed(bytes, [](const sse::event_view& event) {
+        fmt::print("{}: {}\n", event.type, event.data);  // views, valid during the call
+    });
+    if (error) fmt::print("{}\n", error.message());
+}
+
+// Parse: pull.
+std::string first_answer(sse::parser& parser, std::string_view bytes) {
+    while (auto event = parser.next(bytes)) {  // takes one event off the front of bytes
+        if (event->type == "answer") return std::string(event->data);
+    }
+    return {};  // needs more bytes, or parser.error()
+}
+
+// Parse: everything a stream says.
+struct observer {
+    void on_event(const sse::event_view& event) { fmt::print("{}\n", event); }
+    void on_comment(std::string_view text) { fmt::print("still there: {}\n", text); }
+    void on_retry(sse::milliseconds time) { fmt::print("come back after {} ms\n", time.count()); }
+};
+
+void observe(std::string_view bytes) {
+    observer observer;
+    sse::parser parser({.max_event_bytes = 64 * 1024, .text = sse::text::replace});
+    if (auto error = parser.feed(bytes, observer)) fmt::print("{}\n", error);
+    if (auto error = parser.finish(sse::at_end::deliver, observer)) fmt::print("{}\n", error);
+}
+
+// Encode.
+std::string encode_some() {
+    std::string out;
+    auto error = sse::encode_to(out, {.event = "tick", .data = "one\ntwo", .id = "7", .retry = 10s});
+    if (!error) error = sse::encode_comment_to(out, "keep-alive");
+    if (!error) error = sse::format_to(out, {.event = "sum"}, "{} + {} = {}", 1, 2, 1 + 2);
+
+    error = sse::encode_to(out, {.data = "x", .id = "7\ndata: forged"});
+    if (error) fmt::print("refused, {}\n", error.message());  // id: contains CR or LF, …
+    return out;
+}
+
+// A transport of one's own: something that writes, something that reads.
+struct connection {
+    std::string wire{};
+
+    std::error_code write(const char* bytes, std::size_t size) {
+        wire.append(bytes, size);
+        return {};
+    }
+
+    sse::read_result read(std::span<char> room) {
+        const std::size_t size = wire.copy(room.data(), room.size());
+        wire.erase(0, size);
+        return {.bytes = size, .end = wire.empty()};
+    }
+};
+
+void talk() {
+    connection peer;
+    if (std::error_code error = sse::encode_to(peer, {.data = "hello"})) fmt::print("{}\n", error.message());
+
+    auto stream = sse::events(peer);
+    for (const sse::event_view& event : stream) fmt::print("{}\n", event.data);
+    if (stream.error()) fmt::print("{}\n", stream.error().message());
+}
+
+}  // namespace
+
+int main() {
+    print_events("event: greeting\ndata: hello\n\n");
+    sse::parser parser;
+    fmt::print("{}\n", first_answer(parser, "data: thinking\n\nevent: answer\ndata: 42\n\n"));
+    observe(": ping\nretry: 500\ndata: cut o");
+    fmt::print("{}", encode_some());
+    talk();
+}

@@ -1,0 +1,195 @@
+// What the library allocates: counted by operator new.
+#include <sse/sse.hpp>
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdlib>
+#include <new>
+#include <ostream>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace {
+
+struct {
+    std::size_t allocations = 0;
+    std::size_t bytes = 0;  // allocated now
+    std::size_t peak_bytes = 0;
+} heap;
+
+// Each block is preceded by its size.
+constexpr std::size_t header = alignof(std::max_align_t);
+
+/// Counts what is allocated while it lives.
+class count {
+public:
+    count() : allocations_(heap.allocations), bytes_(heap.bytes) { heap.peak_bytes = heap.bytes; }
+    std::size_t allocations() const { return heap.allocations - allocations_; }
+    std::size_t bytes() const { return heap.bytes - bytes_; }
+    std::size_t peak_bytes() const { return heap.peak_bytes - bytes_; }
+
+private:
+    std::size_t allocations_;
+    std::size_t bytes_;
+};
+
+}  // namespace
+
+void* operator new(std::size_t size) {
+    auto* const block = static_cast<std::byte*>(std::malloc(size + header));
+    if (block == nullptr) std::abort();
+    ::new (block) std::size_t(size);
+    ++heap.allocations;
+    heap.bytes += size;
+    heap.peak_bytes = std::max(heap.peak_bytes, heap.bytes);
+    return block + header;
+}
+void operator delete(void* bytes) noexcept {
+    if (bytes == nullptr) return;
+    auto* const block = static_cast<std::byte*>(bytes) - header;
+    heap.bytes -= *std::launder(reinterpret_cast<std::size_t*>(block));
+    std::free(block);
+}
+void operator delete(void* bytes, std::size_t) noexcept { operator delete(bytes); }
+// By default these call the above, but not under AddressSanitizer.
+void* operator new[](std::size_t size) { return operator new(size); }
+void operator delete[](void* bytes) noexcept { operator delete(bytes); }
+void operator delete[](void* bytes, std::size_t) noexcept { operator delete(bytes); }
+
+namespace {
+
+/// Feeds the stream in chunks, some rounds of it; \return how many events came
+template <class Parser>
+std::size_t feed(Parser& parser, std::string_view stream, std::size_t chunk_size) {
+    std::size_t events = 0;
+    for (; !stream.empty(); stream.remove_prefix(std::min(chunk_size, stream.size()))) {
+        const sse::error error =
+            parser.feed(stream.substr(0, chunk_size), [&](const sse::event_view&) { ++events; });
+        if (error) break;
+    }
+    return events;
+}
+
+template <class Parser>
+std::size_t pull(Parser& parser, std::string_view stream) {
+    std::size_t events = 0;
+    while (parser.next(stream)) ++events;
+    return events;
+}
+
+const std::string mixed =
+    "id: 1\ndata: one line\n\n"
+    "event: longer\ndata: two\ndata: lines\nid: 2222222222222222222222222222\n\n"
+    ": comment\nretry: 10\nunknown: field\n\n"
+    "data: \xFF ill-formed\nevent: \xFE\n\n"
+    "id\ndata\n\n";
+
+constexpr std::size_t mixed_events = 4;
+
+}  // namespace
+
+TEST_CASE("no allocation once warm, under every chunk size") {
+    for (const auto text : {sse::text::as_is, sse::text::replace}) {
+        for (std::size_t chunk_size = 1; chunk_size <= mixed.size(); ++chunk_size) {
+            CAPTURE(chunk_size);
+            sse::parser parser({.text = text});
+            REQUIRE(feed(parser, mixed, chunk_size) == mixed_events);
+            const count since;
+            for (int round = 0; round < 3; ++round) {
+                parser.reset();
+                const std::size_t events = feed(parser, mixed, chunk_size) + pull(parser, mixed);
+                CHECK(events == 2 * mixed_events);
+            }
+            CHECK(since.allocations() == 0);
+        }
+    }
+}
+
+TEST_CASE("no allocation at all for events that lie in one chunk with one data line and no id") {
+    sse::parser parser;
+    const count since;
+    const std::size_t events = feed(parser, "event: a\ndata: 1\n\ndata: 2\r\n\r\ndata: 3\r\r", 1000);
+    const std::size_t allocations = since.allocations();
+    CHECK(events == 3);
+    CHECK(allocations == 0);
+}
+
+TEST_CASE("one allocation for the id that is kept at the end of a chunk") {
+    sse::parser parser;
+    const count since;
+    const std::size_t events = feed(parser, "id: 1\ndata: 1\n\nid: 2\ndata: 2\n\n", 1000);
+    const std::size_t allocations = since.allocations();
+    CHECK(events == 2);
+    CHECK(allocations == 1);
+}
+
+TEST_CASE("fixed_parser never allocates") {
+    for (const std::size_t chunk_size : {1u, 10u, 1000u}) {
+        const count since;
+        sse::fixed_parser<200> parser({.last_event_id = "0", .text = sse::text::replace});
+        const std::size_t events = feed(parser, mixed, chunk_size) + pull(parser, mixed);
+        parser.reset();
+        const std::size_t allocations = since.allocations();
+        CHECK(events == 2 * mixed_events);
+        CHECK(allocations == 0);
+    }
+}
+
+TEST_CASE("what is retained never exceeds the limit, whatever comes") {
+    const std::string large(3000, 'x');
+    const std::array streams = {
+        "data: " + large,
+        "data: " + large + "\ndata: " + large + "\n\n",
+        "event: " + large + "\nid: " + large + "\n\n",
+        "id: " + large.substr(0, 300) + "\n\nid: " + large.substr(0, 400) + "\nevent: " + large + "\n\n",
+        std::string(3000, '\n') + large + large,
+        ": " + large + "\n" + large + ": " + large + "\nretry: 1" + large + "\n\n",
+        [&] {
+            std::string many;
+            for (int i = 0; i < 300; ++i) many += "data: " + large.substr(0, static_cast<std::size_t>(i)) + "\n";
+            return many;
+        }(),
+    };
+    for (const std::size_t limit : {0u, 1u, 17u, 100u, 129u, 1000u, 1025u, 4000u, 100'000u}) {
+        for (const std::string& stream : streams) {
+            for (const std::size_t chunk_size : {std::size_t{1}, std::size_t{100}, stream.size()}) {
+                CAPTURE(limit);
+                CAPTURE(stream.substr(0, 10));
+                CAPTURE(chunk_size);
+                const count since;
+                sse::parser parser({.max_event_bytes = limit});
+                std::size_t most = 0;
+                for (std::string_view rest = stream; !rest.empty();) {
+                    feed(parser, rest.substr(0, chunk_size), chunk_size);
+                    most = std::max(most, since.bytes());
+                    rest.remove_prefix(std::min(chunk_size, rest.size()));
+                }
+                const std::size_t peak = since.peak_bytes();
+                CHECK(most <= limit);
+                CHECK(peak <= 2 * limit);  // while it moves to a larger block, there are two
+            }
+        }
+    }
+}
+
+TEST_CASE("the encoder allocates nothing of its own") {
+    std::array<char, 4096> room;
+    std::size_t written = 0;
+    const sse::message message{.event = "tick", .data = "a\nb\r\nc", .id = "7", .retry = sse::milliseconds(5)};
+    const count since;
+    std::span<char> rest(room);
+    const sse::error error = sse::encode_to(rest, message);
+    const sse::error comment_error = sse::encode_comment_to(rest, "x\ny");
+    const sse::error callable_error = sse::encode_to([&](std::string_view bytes) { written += bytes.size(); }, message);
+    const std::size_t allocations = since.allocations();
+    CHECK_FALSE(error);
+    CHECK_FALSE(comment_error);
+    CHECK_FALSE(callable_error);
+    CHECK(written == sse::encoded_size(message));
+    CHECK(allocations == 0);
+}

@@ -1,0 +1,107 @@
+// Errors as values: what each says, and what it is to <system_error>.
+#include <sse/error.hpp>
+
+#include <doctest/doctest.h>
+
+#include <cstddef>
+#include <iterator>
+#include <ostream>
+#include <set>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <type_traits>
+
+namespace {
+
+using sse::errc;
+
+struct row {
+    errc code;
+    std::string_view subject;  // what its message is about, before the colon
+    std::errc condition;
+};
+
+constexpr row failures[] = {
+    {errc::event_too_large, "event", std::errc::message_size},
+    {errc::event_has_line_break, "event", std::errc::invalid_argument},
+    {errc::id_has_line_break, "id", std::errc::invalid_argument},
+    {errc::id_has_nul, "id", std::errc::invalid_argument},
+    {errc::retry_negative, "retry", std::errc::invalid_argument},
+    {errc::buffer_too_small, "buffer", std::errc::no_buffer_space},
+    {errc::sink_failed, "sink", std::errc::io_error},
+    {errc::source_failed, "source", std::errc::io_error},
+};
+
+// The table has a row for each code.
+static_assert(std::size(failures) == static_cast<std::size_t>(errc::source_failed));
+
+// A literal type: made, moved and asked in constant expressions.
+constexpr sse::error fails_if(bool failed) { return failed ? errc::id_has_nul : errc::ok; }
+static_assert(fails_if(true) && !fails_if(false));
+static_assert(fails_if(true).code() == errc::id_has_nul && fails_if(false).code() == errc::ok);
+static_assert(fails_if(true) == errc::id_has_nul && fails_if(true) != fails_if(false));
+static_assert(fails_if(true).message().starts_with("id: "));
+static_assert(!sse::error());
+static_assert(std::is_trivially_copyable_v<sse::error>);
+
+// True or false only where that is asked for.
+static_assert(!std::is_convertible_v<sse::error, bool> && std::is_constructible_v<bool, sse::error>);
+static_assert(std::is_convertible_v<errc, sse::error> && std::is_convertible_v<errc, std::error_code>);
+static_assert(std::is_convertible_v<sse::error, std::error_code>);
+
+}  // namespace
+
+TEST_CASE("an error is true where something went wrong") {
+    for (const row& each : failures) CHECK(sse::error(each.code));
+    CHECK_FALSE(sse::error());
+    CHECK_FALSE(sse::error(errc::ok));
+}
+
+TEST_CASE("a message begins with the field it is about, and says what is wrong with it") {
+    std::set<std::string_view> messages = {sse::error().message()};
+    for (const row& each : failures) {
+        const std::string_view message = sse::error(each.code).message();
+        CAPTURE(message);
+        const std::string start = std::string(each.subject) + ": ";
+        CHECK(message.starts_with(start));
+        CHECK(message.size() > start.size());
+        CHECK(messages.insert(message).second);  // no other says the same
+    }
+    CHECK(sse::error().message() == "no error");
+}
+
+TEST_CASE("an error becomes an error_code and back") {
+    for (const row& each : failures) {
+        const std::error_code code = sse::error(each.code);
+        CHECK(code);
+        CHECK(code == each.code);
+        CHECK(code == sse::make_error_code(each.code));
+        CHECK(code.category() == sse::category());
+        CHECK(static_cast<errc>(code.value()) == each.code);
+        CHECK(code.message() == sse::error(each.code).message());
+        for (const row& other : failures) CHECK((code == other.code) == (each.code == other.code));
+    }
+    CHECK_FALSE(std::error_code(sse::error()));
+    CHECK_FALSE(std::error_code(errc::ok));
+}
+
+TEST_CASE("a code compares equal to the std::errc nearest in meaning, and to no other") {
+    for (const row& each : failures) {
+        const std::error_code code = each.code;
+        for (const row& other : failures) {
+            CHECK((code == other.condition) == (each.condition == other.condition));
+            CHECK((sse::error(each.code) == other.condition) == (each.condition == other.condition));
+        }
+        CHECK(code != std::errc::permission_denied);
+    }
+}
+
+TEST_CASE("the category is one, is named sse, and can be asked for a code it does not know") {
+    CHECK(std::string(sse::category().name()) == "sse");
+    CHECK(&sse::category() == &sse::category());
+    CHECK(sse::category() != std::generic_category());
+    CHECK(sse::category().message(12345) == "unknown error");
+    CHECK(sse::category().default_error_condition(12345) == std::error_condition(12345, sse::category()));
+    CHECK_FALSE(std::error_code(0, sse::category()));
+}

@@ -1,0 +1,162 @@
+#include <sse/line.hpp>
+
+#include <doctest/doctest.h>
+
+#include <cstddef>
+#include <random>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace {
+
+struct cut_stream {
+    std::vector<std::string> lines{};
+    std::string rest{};
+
+    friend bool operator==(const cut_stream&, const cut_stream&) = default;
+};
+
+cut_stream cut(std::string_view stream, std::size_t chunk_size) {
+    sse::line_splitter splitter;
+    cut_stream result;
+    while (!stream.empty()) {
+        const std::string chunk(stream.substr(0, chunk_size));
+        stream.remove_prefix(chunk.size());
+        std::string_view unread = chunk;
+        splitter.split(
+            unread,
+            [&](std::string_view line) {
+                result.lines.push_back(result.rest.append(line));
+                result.rest.clear();
+                return true;
+            },
+            [&](std::string_view part) { result.rest.append(part); });
+        CHECK(unread.empty());
+    }
+    return result;
+}
+
+/// The standard's grammar, a byte at a time.
+cut_stream expected_cut(std::string_view stream) {
+    if (stream.starts_with("\xEF\xBB\xBF")) stream.remove_prefix(3);
+    cut_stream result;
+    for (std::size_t i = 0; i < stream.size(); ++i) {
+        if (stream[i] == '\n' && i > 0 && stream[i - 1] == '\r') continue;
+        if (stream[i] == '\r' || stream[i] == '\n') {
+            result.lines.push_back(result.rest);
+            result.rest.clear();
+        } else {
+            result.rest += stream[i];
+        }
+    }
+    return result;
+}
+
+}  // namespace
+
+TEST_CASE("lines end at CR LF, LF and CR, mixed") {
+    const cut_stream expected{{"a", "b", "c", "", "", "d", ""}, "e"};
+    for (std::size_t size = 1; size < 20; ++size) {
+        CAPTURE(size);
+        CHECK(cut("a\nb\rc\r\n\n\rd\r\n\r\ne", size) == expected);
+    }
+}
+
+TEST_CASE("nothing else ends a line") {
+    const std::string stream = "a\v\f\x85\xC2\x85\xE2\x80\xA8\xE2\x80\xA9\x1C\x1D\x1E\n";
+    CHECK(cut(stream, 100).lines == std::vector<std::string>{stream.substr(0, stream.size() - 1)});
+}
+
+TEST_CASE("a CR ends its line at once, and the LF after it ends none, in whatever chunk it comes") {
+    sse::line_splitter splitter;
+    std::vector<std::string> lines;
+    const auto give = [&](std::string_view chunk) {
+        splitter.split(chunk, [&](std::string_view line) { lines.emplace_back(line); return true; },
+                       [](std::string_view) {});
+    };
+    give("a\r");
+    CHECK(lines == std::vector<std::string>{"a"});
+    give("");
+    give("\n");
+    CHECK(lines == std::vector<std::string>{"a"});
+    give("\n");
+    CHECK(lines == std::vector<std::string>{"a", ""});
+}
+
+TEST_CASE("one byte order mark at the start is dropped, under every chunking") {
+    for (const std::size_t size : {1u, 2u, 3u, 4u, 100u}) {
+        CAPTURE(size);
+        CHECK(cut("\xEF\xBB\xBF" "a\n", size).lines == std::vector<std::string>{"a"});
+        CHECK(cut("\xEF\xBB\xBF\n", size).lines == std::vector<std::string>{""});
+        CHECK(cut("\xEF\xBB\xBF\xEF\xBB\xBF" "a\n", size).lines == std::vector<std::string>{"\xEF\xBB\xBF" "a"});
+        CHECK(cut("\n\xEF\xBB\xBF" "a\n", size).lines == std::vector<std::string>{"", "\xEF\xBB\xBF" "a"});
+    }
+}
+
+TEST_CASE("the beginning of a byte order mark is text where the rest does not come") {
+    for (const std::size_t size : {1u, 2u, 100u}) {
+        CAPTURE(size);
+        CHECK(cut("\xEF\xBB" "a\n", size).lines == std::vector<std::string>{"\xEF\xBB" "a"});
+        CHECK(cut("\xEF\n", size).lines == std::vector<std::string>{"\xEF"});
+        CHECK(cut("\xEF\xEF\xBB\xBF\n", size).lines == std::vector<std::string>{"\xEF\xEF\xBB\xBF"});
+    }
+
+    sse::line_splitter splitter;
+    std::string_view chunk = "\xEF\xBB";
+    splitter.split(chunk, [](std::string_view) { return true; }, [](std::string_view) {});
+    CHECK(splitter.held() == "\xEF\xBB");
+    splitter.reset();
+    CHECK(splitter.held().empty());
+}
+
+TEST_CASE("splitting stops where it is told to, and goes on from there") {
+    sse::line_splitter splitter;
+    std::string_view chunk = "a\r\nb\n\nc";
+    std::vector<std::string> lines;
+    std::string rest;
+    const auto one = [&](std::string_view line) { lines.emplace_back(line); return false; };
+    const auto part = [&](std::string_view text) { rest = text; };
+
+    splitter.split(chunk, one, part);
+    CHECK(chunk == "b\n\nc");
+    splitter.split(chunk, one, part);
+    CHECK(chunk == "\nc");
+    splitter.split(chunk, one, part);
+    CHECK(chunk == "c");
+    CHECK(rest.empty());
+    splitter.split(chunk, one, part);
+    CHECK(chunk.empty());
+    CHECK(rest == "c");
+    CHECK(lines == std::vector<std::string>{"a", "b", ""});
+}
+
+TEST_CASE("line ends are found wherever they stand in a block of 64 bytes") {
+    std::mt19937 random(1);
+    for (int round = 0; round < 2000; ++round) {
+        // From dense to sparse, and with the bytes next to CR and LF, which bit tricks take for them.
+        const auto sparseness = 1 + random() % 40;
+        std::string stream(random() % 300, 'x');
+        for (char& byte : stream) {
+            if (random() % sparseness == 0) byte = "\r\n\r\n\x0B\x0C\x0E\x09\x8A\x8D\0"[random() % 11];
+        }
+        const cut_stream expected = expected_cut(stream);
+        CAPTURE(round);
+        CHECK(cut(stream, stream.size() + 1) == expected);
+        CHECK(cut(stream, 1 + random() % 100) == expected);
+    }
+}
+
+namespace {
+
+constexpr int count_lines(std::string_view chunk) {
+    sse::line_splitter splitter;
+    int lines = 0;
+    splitter.split(chunk, [&](std::string_view) { ++lines; return true; }, [](std::string_view) {});
+    return lines;
+}
+
+static_assert(count_lines("a\r\nb\rc\nd") == 3);
+static_assert(count_lines("0123456789012345678901234567890123456789012345678901234567890123456789\n\n\r\n") == 3);
+
+}  // namespace
