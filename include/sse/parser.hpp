@@ -5,6 +5,7 @@
 #pragma once
 
 #include "detail/event_buffer.hpp"
+#include "detail/handler.hpp"
 #include "detail/utf8.hpp"
 #include "error.hpp"
 #include "event.hpp"
@@ -12,7 +13,6 @@
 
 #include <array>
 #include <cassert>
-#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -49,34 +49,6 @@ struct parser_options {
 
 namespace detail {
 
-template <class Handler>
-concept event_callable = requires(Handler& handler, const event_view& event) { handler(event); };
-
-template <class Handler>
-concept has_on_event = requires(Handler& handler, const event_view& event) { handler.on_event(event); };
-
-template <class Handler>
-concept has_on_comment = requires(Handler& handler, std::string_view text) { handler.on_comment(text); };
-
-template <class Handler>
-concept has_on_retry = requires(Handler& handler, milliseconds time) { handler.on_retry(time); };
-
-template <class Handler>
-concept has_on_id = requires(Handler& handler, std::string_view id) { handler.on_id(id); };
-
-template <class Handler>
-concept has_on_unknown_field =
-    requires(Handler& handler, std::string_view text) { handler.on_unknown_field(text, text); };
-
-// A notification that is there but cannot be called would otherwise be passed over in silence. (Overloaded ones
-// still are.)
-template <class Handler>
-constexpr bool notifications_are_callable =
-    (has_on_comment<Handler> || !requires { &Handler::on_comment; }) &&
-    (has_on_retry<Handler> || !requires { &Handler::on_retry; }) &&
-    (has_on_id<Handler> || !requires { &Handler::on_id; }) &&
-    (has_on_unknown_field<Handler> || !requires { &Handler::on_unknown_field; });
-
 /// The value of a `retry` field, read in as many parts as one likes: only digits, held at the largest value.
 class retry_value {
 public:
@@ -103,19 +75,6 @@ private:
 };
 
 }  // namespace detail
-
-/// Who is told of events: a callable of `const event_view&`, or an object with `on_event(const event_view&)`
-/// and any of these, each costing nothing where it is not there:
-///
-///     void on_comment(std::string_view text);     // after the colon, less one space
-///     void on_retry(sse::milliseconds time);      // the reconnection time is now this
-///     void on_id(std::string_view id);            // the last event ID is now this, event or not
-///     void on_unknown_field(std::string_view name, std::string_view value);
-///
-/// The views live during the call. What is returned is ignored, what is thrown passes through.
-template <class Handler>
-concept handler = detail::event_callable<std::remove_reference_t<Handler>> ||
-                  detail::has_on_event<std::remove_reference_t<Handler>>;
 
 /// Reads an event stream, in chunks of any size, and hands out its events.
 ///
@@ -156,7 +115,7 @@ public:
     ///         call `reset()`. A block whose handler threw counts as received, as `last_event_id()` shows.
     template <class Handler>
     constexpr sse::error feed(std::string_view bytes, Handler&& handler) {
-        check<Handler>();
+        detail::check_handler<Handler>();
         reading guard(*this, false);
         read(bytes, handler);
         guard.done();
@@ -186,7 +145,7 @@ public:
     /// \throws as `feed`
     template <class Handler>
     constexpr sse::error finish(at_end what, Handler&& handler) {
-        check<Handler>();
+        detail::check_handler<Handler>();
         reading guard(*this, false);
         read_end(what, handler);
         guard.done();
@@ -271,17 +230,6 @@ private:
         bool done_ = false;
     };
 
-    template <class Handler>
-    static consteval void check() {
-        using type = std::remove_reference_t<Handler>;
-        static_assert(handler<type>,
-                      "a handler is a callable of const sse::event_view&, "
-                      "or an object with on_event(const sse::event_view&)");
-        static_assert(detail::notifications_are_callable<type>,
-                      "the handler's on_comment, on_retry, on_id or on_unknown_field cannot be called: "
-                      "sse::handler lists their signatures");
-    }
-
     constexpr void start_from(std::string_view last_event_id) {
         if (!fits(last_event_id.size())) return;
         kept_.set(slot::last_event_id, last_event_id);
@@ -310,36 +258,39 @@ private:
     }
 
     /// A line that lies in the chunk as a whole, and nearly all do.
+    ///
+    /// \spec https://html.spec.whatwg.org/multipage/server-sent-events.html#processField
     template <class Handler>
     constexpr void read_line(std::string_view line, Handler& handler) {
-        if (line.empty()) {
+        if (line.empty()) {  // an empty line dispatches the event
             dispatch(handler);
         } else if (text_ == sse::text::replace && !detail::is_well_formed(line)) {
             read_part<Handler>(line);  // what replaces a part of it needs memory of ours
             end_line(handler);
-        } else if (const auto data = value_of(line, part::data)) {
+        } else if (const auto data = value_of(line, part::data)) {  // appended, each line behind an LF
             add_data(*data);
-        } else if (const auto event = value_of(line, part::event)) {
+        } else if (const auto event = value_of(line, part::event)) {  // becomes the type
             set(slot::type, *event);
-        } else if (const auto id = value_of(line, part::id)) {
+        } else if (const auto id = value_of(line, part::id)) {  // becomes the id, unless it has a NUL
             set_id(*id);
-        } else if (const auto retry = value_of(line, part::retry)) {
+        } else if (const auto retry = value_of(line, part::retry)) {  // becomes the time, if all are digits
             retry_ = {};
             retry_.read(*retry);
             set_reconnection_time(handler);
-        } else if (line.front() == ':') {
+        } else if (line.front() == ':') {  // a comment is ignored
             if constexpr (detail::has_on_comment<Handler>) {
                 const std::string_view comment = without_space(line.substr(1));
                 if (fits(comment.size())) static_cast<void>(handler.on_comment(comment));
             }
-        } else {
+        } else {  // and so is any other field
             if constexpr (detail::has_on_unknown_field<Handler>) {
                 if (fits(line.size())) notify_of_unknown_field(line, handler);
             }
         }
     }
 
-    /// \return the value of the line, where its field is this one
+    /// \return the value of the line, where its field is this one: what follows the colon, less one space; nothing
+    ///         follows where there is no colon
     static constexpr std::optional<std::string_view> value_of(std::string_view line, part field) noexcept {
         const std::string_view name = name_of(field);
         if (!line.starts_with(name)) return std::nullopt;
@@ -548,11 +499,11 @@ private:
     template <class Handler>
     constexpr void dispatch(Handler& handler) {
         if (has_id_) kept_.reserve_block(value(slot::id).size());  // abandon() must not allocate
-        dispatched_ = true;
+        dispatched_ = true;                                        // first, the id becomes the last event ID
         if constexpr (detail::has_on_id<Handler>) {
             if (has_id_) static_cast<void>(handler.on_id(last_event_id()));
         }
-        if (has_data_) {
+        if (has_data_) {  // without a data line there is no event
             const event_view event = current_event();
             if constexpr (std::is_same_v<Handler, puller>) return;
             else if constexpr (detail::has_on_event<Handler>) static_cast<void>(handler.on_event(event));

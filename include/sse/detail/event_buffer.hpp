@@ -109,7 +109,8 @@ public:
 
     constexpr void move_line_to(slot which) noexcept {
         take_out(which);
-        place(which, line());  // needs no room: what lies in its way is the line itself
+        const std::string_view text = line();
+        traits::move(put_in(which, text.size()), text.data(), text.size());  // no room is needed but its own
         drop_line();
     }
 
@@ -117,7 +118,7 @@ public:
     constexpr void set(slot which, std::string_view text) {
         take_out(which);
         reserve(text.size());
-        place(which, text);
+        traits::copy(put_in(which, text.size()), text.data(), text.size());
     }
 
     constexpr void drop(slot which) noexcept {
@@ -177,11 +178,11 @@ private:
         used_.order[i] = which;
     }
 
-    /// \pre `which` has just been taken out
-    constexpr void place(slot which, std::string_view text) noexcept {
-        char* const end = memory_.data() + memory_.size() - slots_size();
-        traits::move(end - text.size(), text.data(), text.size());
-        used_.sizes[index(which)] = text.size();
+    /// Gives a slot its size. \pre it has just been taken out
+    /// \return where it begins
+    constexpr char* put_in(slot which, std::size_t size) noexcept {
+        used_.sizes[index(which)] = size;
+        return memory_.data() + memory_.size() - slots_size();
     }
 
     constexpr void reserve(std::size_t size) {

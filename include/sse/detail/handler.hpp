@@ -1,0 +1,71 @@
+// Who is told of events. Needs event.hpp only.
+#pragma once
+
+#include "../event.hpp"
+
+#include <string_view>
+#include <type_traits>
+
+namespace sse {
+
+namespace detail {
+
+template <class Handler>
+concept event_callable = requires(Handler& handler, const event_view& event) { handler(event); };
+
+template <class Handler>
+concept has_on_event = requires(Handler& handler, const event_view& event) { handler.on_event(event); };
+
+template <class Handler>
+concept has_on_comment = requires(Handler& handler, std::string_view text) { handler.on_comment(text); };
+
+template <class Handler>
+concept has_on_retry = requires(Handler& handler, milliseconds time) { handler.on_retry(time); };
+
+template <class Handler>
+concept has_on_id = requires(Handler& handler, std::string_view id) { handler.on_id(id); };
+
+template <class Handler>
+concept has_on_unknown_field =
+    requires(Handler& handler, std::string_view text) { handler.on_unknown_field(text, text); };
+
+// A notification that is there but cannot be called would otherwise be passed over in silence. (Overloaded ones
+// still are.)
+template <class Handler>
+constexpr bool notifications_are_callable =
+    (has_on_comment<Handler> || !requires { &Handler::on_comment; }) &&
+    (has_on_retry<Handler> || !requires { &Handler::on_retry; }) &&
+    (has_on_id<Handler> || !requires { &Handler::on_id; }) &&
+    (has_on_unknown_field<Handler> || !requires { &Handler::on_unknown_field; });
+
+}  // namespace detail
+
+/// Who is told of events: a callable of `const event_view&`, or an object with `on_event(const event_view&)`
+/// and any of these, each costing nothing where it is not there:
+///
+///     void on_comment(std::string_view text);     // after the colon, less one space
+///     void on_retry(sse::milliseconds time);      // the reconnection time is now this
+///     void on_id(std::string_view id);            // the last event ID is now this, event or not
+///     void on_unknown_field(std::string_view name, std::string_view value);
+///
+/// The views live during the call. What is returned is ignored, what is thrown passes through.
+template <class Handler>
+concept handler = detail::event_callable<std::remove_reference_t<Handler>> ||
+                  detail::has_on_event<std::remove_reference_t<Handler>>;
+
+namespace detail {
+
+template <class Handler>
+consteval void check_handler() {
+    using type = std::remove_reference_t<Handler>;
+    static_assert(handler<type>,
+                  "a handler is a callable of const sse::event_view&, "
+                  "or an object with on_event(const sse::event_view&)");
+    static_assert(notifications_are_callable<type>,
+                  "the handler's on_comment, on_retry, on_id or on_unknown_field cannot be called: "
+                  "sse::handler lists their signatures");
+}
+
+}  // namespace detail
+
+}  // namespace sse
