@@ -802,9 +802,9 @@ TEST_CASE("events go through a pipe, from write(2) to read(2)") {
     pipe_ends pipe;
     const auto [in, out] = pipe.both();
     sse::encoder encoder(
-        [out = out](std::string_view bytes) { return ::write(out, bytes.data(), bytes.size()); });
+        [file = out](std::string_view bytes) { return ::write(file, bytes.data(), bytes.size()); });
     auto stream =
-        sse::events([in = in](std::span<char> room) { return ::read(in, room.data(), room.size()); });
+        sse::events([file = in](std::span<char> room) { return ::read(file, room.data(), room.size()); });
     CHECK_FALSE(encoder.write({.event = "tick", .data = "one\r\ntwo", .id = "7"}));
     CHECK(stream.next() == sse::event_view{.type = "tick", .data = "one\ntwo", .last_event_id = "7"});
     CHECK_FALSE(encoder.write_comment("keep-alive"));
