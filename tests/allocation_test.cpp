@@ -151,7 +151,8 @@ TEST_CASE("what is retained never exceeds the limit, whatever comes") {
         ": " + large + "\n" + large + ": " + large + "\nretry: 1" + large + "\n\n",
         [&] {
             std::string many;
-            for (int i = 0; i < 300; ++i) many += "data: " + large.substr(0, static_cast<std::size_t>(i)) + "\n";
+            for (int i = 0; i < 300; ++i)
+                many += "data: " + large.substr(0, static_cast<std::size_t>(i)) + "\n";
             return many;
         }(),
     };
@@ -180,12 +181,14 @@ TEST_CASE("what is retained never exceeds the limit, whatever comes") {
 TEST_CASE("the encoder allocates nothing of its own") {
     std::array<char, 4096> room;
     std::size_t written = 0;
-    const sse::message message{.event = "tick", .data = "a\nb\r\nc", .id = "7", .retry = sse::milliseconds(5)};
+    const sse::message message{
+        .event = "tick", .data = "a\nb\r\nc", .id = "7", .retry = sse::milliseconds(5)};
     const count since;
     std::span<char> rest(room);
     const sse::error error = sse::encode_to(rest, message);
     const sse::error comment_error = sse::encode_comment_to(rest, "x\ny");
-    const sse::error callable_error = sse::encode_to([&](std::string_view bytes) { written += bytes.size(); }, message);
+    const sse::error callable_error =
+        sse::encode_to([&](std::string_view bytes) { written += bytes.size(); }, message);
     const std::size_t allocations = since.allocations();
     CHECK_FALSE(error);
     CHECK_FALSE(comment_error);

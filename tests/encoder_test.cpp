@@ -660,7 +660,8 @@ static_assert(comment_into_span("a\rb").bytes() == ": a\n: b\n");
 static_assert(pieces_into_append().bytes() == "event: e\ndata: a\ndata: b\n\n: c\n");
 static_assert(!pieces_into_append().error);
 
-// In constant expressions Clang cannot use the std::string of libstdc++ 12, though that says it can be used there.
+// In constant expressions Clang cannot use the std::string of libstdc++ 12, though that says it can be used
+// there.
 #if defined(__cpp_lib_constexpr_string) && __cpp_lib_constexpr_string >= 201907L && \
     !(defined(__clang__) && defined(_GLIBCXX_RELEASE) && _GLIBCXX_RELEASE < 13)
 static_assert(sse::encode(full) == full_bytes);

@@ -472,7 +472,12 @@ TEST_CASE("a long message is gathered into as few calls as there are blocks") {
     std::string data;
     for (int line = 0; line < 100; ++line) data += std::string(90, 'x') + "\n";
     std::size_t calls = 0, size = 0;
-    CHECK_FALSE(sse::encode_to([&](std::string_view text) { ++calls; size += text.size(); }, {.data = data}));
+    CHECK_FALSE(sse::encode_to(
+        [&](std::string_view text) {
+            ++calls;
+            size += text.size();
+        },
+        {.data = data}));
     CHECK(size == sse::encoded_size({.data = data}));
     CHECK(calls == (size + 1023) / 1024);
 }

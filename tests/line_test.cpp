@@ -72,8 +72,13 @@ TEST_CASE("a CR ends its line at once, and the LF after it ends none, in whateve
     sse::line_splitter splitter;
     std::vector<std::string> lines;
     const auto give = [&](std::string_view chunk) {
-        splitter.split(chunk, [&](std::string_view line) { lines.emplace_back(line); return true; },
-                       [](std::string_view) {});
+        splitter.split(
+            chunk,
+            [&](std::string_view line) {
+                lines.emplace_back(line);
+                return true;
+            },
+            [](std::string_view) {});
     };
     give("a\r");
     CHECK(lines == std::vector<std::string>{"a"});
@@ -87,24 +92,41 @@ TEST_CASE("a CR ends its line at once, and the LF after it ends none, in whateve
 TEST_CASE("one byte order mark at the start is dropped, under every chunking") {
     for (const std::size_t size : {1u, 2u, 3u, 4u, 100u}) {
         CAPTURE(size);
-        CHECK(cut("\xEF\xBB\xBF" "a\n", size).lines == std::vector<std::string>{"a"});
+        CHECK(cut("\xEF\xBB\xBF"
+                  "a\n",
+                  size)
+                  .lines == std::vector<std::string>{"a"});
         CHECK(cut("\xEF\xBB\xBF\n", size).lines == std::vector<std::string>{""});
-        CHECK(cut("\xEF\xBB\xBF\xEF\xBB\xBF" "a\n", size).lines == std::vector<std::string>{"\xEF\xBB\xBF" "a"});
-        CHECK(cut("\n\xEF\xBB\xBF" "a\n", size).lines == std::vector<std::string>{"", "\xEF\xBB\xBF" "a"});
+        CHECK(cut("\xEF\xBB\xBF\xEF\xBB\xBF"
+                  "a\n",
+                  size)
+                  .lines == std::vector<std::string>{"\xEF\xBB\xBF"
+                                                     "a"});
+        CHECK(cut("\n\xEF\xBB\xBF"
+                  "a\n",
+                  size)
+                  .lines == std::vector<std::string>{"",
+                                                     "\xEF\xBB\xBF"
+                                                     "a"});
     }
 }
 
 TEST_CASE("the beginning of a byte order mark is text where the rest does not come") {
     for (const std::size_t size : {1u, 2u, 100u}) {
         CAPTURE(size);
-        CHECK(cut("\xEF\xBB" "a\n", size).lines == std::vector<std::string>{"\xEF\xBB" "a"});
+        CHECK(cut("\xEF\xBB"
+                  "a\n",
+                  size)
+                  .lines == std::vector<std::string>{"\xEF\xBB"
+                                                     "a"});
         CHECK(cut("\xEF\n", size).lines == std::vector<std::string>{"\xEF"});
         CHECK(cut("\xEF\xEF\xBB\xBF\n", size).lines == std::vector<std::string>{"\xEF\xEF\xBB\xBF"});
     }
 
     sse::line_splitter splitter;
     std::string_view chunk = "\xEF\xBB";
-    splitter.split(chunk, [](std::string_view) { return true; }, [](std::string_view) {});
+    splitter.split(
+        chunk, [](std::string_view) { return true; }, [](std::string_view) {});
     CHECK(splitter.held() == "\xEF\xBB");
     splitter.reset();
     CHECK(splitter.held().empty());
@@ -115,7 +137,10 @@ TEST_CASE("splitting stops where it is told to, and goes on from there") {
     std::string_view chunk = "a\r\nb\n\nc";
     std::vector<std::string> lines;
     std::string rest;
-    const auto one = [&](std::string_view line) { lines.emplace_back(line); return false; };
+    const auto one = [&](std::string_view line) {
+        lines.emplace_back(line);
+        return false;
+    };
     const auto part = [&](std::string_view text) { rest = text; };
 
     splitter.split(chunk, one, part);
@@ -152,11 +177,18 @@ namespace {
 constexpr int count_lines(std::string_view chunk) {
     sse::line_splitter splitter;
     int lines = 0;
-    splitter.split(chunk, [&](std::string_view) { ++lines; return true; }, [](std::string_view) {});
+    splitter.split(
+        chunk,
+        [&](std::string_view) {
+            ++lines;
+            return true;
+        },
+        [](std::string_view) {});
     return lines;
 }
 
 static_assert(count_lines("a\r\nb\rc\nd") == 3);
-static_assert(count_lines("0123456789012345678901234567890123456789012345678901234567890123456789\n\n\r\n") == 3);
+static_assert(count_lines("0123456789012345678901234567890123456789012345678901234567890123456789\n\n\r\n") ==
+              3);
 
 }  // namespace

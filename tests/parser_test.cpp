@@ -116,9 +116,11 @@ TEST_CASE("a handler is any callable: a lambda, a function, one that cannot be c
     CHECK_FALSE(parser.feed("data\n\n", counts::event));
     const counts constant;
     CHECK_FALSE(parser.feed("data\n\n", constant));
-    CHECK_FALSE(parser.feed("data\n\n", [owned = std::make_unique<int>(1)](const auto&) { called += *owned; }));
+    CHECK_FALSE(
+        parser.feed("data\n\n", [owned = std::make_unique<int>(1)](const auto&) { called += *owned; }));
     CHECK_FALSE(parser.feed("data\n\n", [](auto& event) { called += event.type == "message"; }));
-    CHECK_FALSE(parser.feed("data\n\n", [](const auto&) { return sse::error(); }));  // unlike a call's, it is ignored
+    CHECK_FALSE(
+        parser.feed("data\n\n", [](const auto&) { return sse::error(); }));  // unlike a call's, it is ignored
     CHECK(called == 4);
 }
 
@@ -133,9 +135,9 @@ TEST_CASE("a handler object hears what it has functions for, in the order of the
             heard.push_back("unknown " + std::string(name) + '=' + std::string(value));
         }
     };
-    const std::vector<std::string> expected = {"comment hello", "comment  two spaces", "comment ", "retry 500",
-                                               "id 3",          "unknown dataset=x",   "unknown da=", "id 4",
-                                               "event a"};
+    const std::vector<std::string> expected = {
+        "comment hello",     "comment  two spaces", "comment ", "retry 500", "id 3",
+        "unknown dataset=x", "unknown da=",         "id 4",     "event a"};
     const std::string stream =
         ": hello\n:  two spaces\n:\nretry: 500\nretry: no\nid: 3\n\ndataset: x\nda\nid: 4\ndata: a\n\n";
     handler whole;
@@ -152,7 +154,9 @@ TEST_CASE("a handler object hears what it has functions for, in the order of the
 TEST_CASE("last_event_id inside a handler is that of the event") {
     sse::parser parser({.last_event_id = "0"});
     CHECK(parser.last_event_id() == "0");
-    const auto check = [&](const sse::event_view& event) { CHECK(parser.last_event_id() == event.last_event_id); };
+    const auto check = [&](const sse::event_view& event) {
+        CHECK(parser.last_event_id() == event.last_event_id);
+    };
     CHECK_FALSE(parser.feed("data: a\n\nid: 1\ndata: b\n\nid\ndata: c\n\nid: 3", check));
     CHECK(parser.last_event_id() == "");
 }
@@ -160,13 +164,17 @@ TEST_CASE("last_event_id inside a handler is that of the event") {
 TEST_CASE("reset: a new connection keeps the last event ID and the reconnection time, and nothing else") {
     sse::parser parser;
     events seen;
-    CHECK_FALSE(parser.feed("\xEF\xBB\xBFid: 1\nretry: 20\ndata: a\n\nid: 2\nevent: x\ndata: b\nda", list{seen}));
+    CHECK_FALSE(
+        parser.feed("\xEF\xBB\xBFid: 1\nretry: 20\ndata: a\n\nid: 2\nevent: x\ndata: b\nda", list{seen}));
     CHECK(parser.pending());
     parser.reset();
     CHECK_FALSE(parser.pending());
     CHECK(parser.last_event_id() == "1");
     CHECK(parser.reconnection_time() == sse::milliseconds(20));
-    CHECK_FALSE(parser.feed("\xEF\xBB\xBF" "data: c\n\n", list{seen}));
+    CHECK_FALSE(
+        parser.feed("\xEF\xBB\xBF"
+                    "data: c\n\n",
+                    list{seen}));
     CHECK(seen == events{make_event("message", "a", "1"), make_event("message", "c", "1")});
 }
 
@@ -240,9 +248,11 @@ TEST_CASE("the limit: an event may be as large as it, and not by a byte larger")
         {"type and data", "event: " + twenty + "\ndata: " + twenty + "\n\n", 40},
         {"a type that replaces one counts beside it while it is read",
          "event: " + twenty + "\nevent: " + twenty + "\n\n", 40},
-        {"an id is replaced only at the end of the block", "id: " + twenty + "\n\nid: " + twenty + "\n\n", 40},
+        {"an id is replaced only at the end of the block", "id: " + twenty + "\n\nid: " + twenty + "\n\n",
+         40},
         {"the last event ID counts on", "id: " + twenty + "\n\ndata: " + twenty + "\n\n", 40},
-        {"an id that is ignored counts up to its NUL", "id: " + twenty + std::string("\0yyyyyy", 7) + "\n\n", 20},
+        {"an id that is ignored counts up to its NUL", "id: " + twenty + std::string("\0yyyyyy", 7) + "\n\n",
+         20},
         {"comments nobody asks for do not count", ": " + twenty + "\n\n", 0},
         {"unknown fields nobody asks for do not count", "dataset: " + twenty + "\n\n", 0},
         {"the digits of retry do not count", "retry: 00000000000000000000000\n\n", 0},
@@ -357,8 +367,8 @@ TEST_CASE("memory of one's own: anything with a size will do") {
 }
 
 TEST_CASE("fields in any order and size, kept over chunks: none disturbs another") {
-    // Large values that are replaced again and again by small ones, beside data: were one moved for each of the
-    // others, this would take minutes.
+    // Large values that are replaced again and again by small ones, beside data: were one moved for each of
+    // the others, this would take minutes.
     const std::string large(1 << 20, 'L');
     sse::parser parser;
     events seen;
@@ -430,16 +440,22 @@ TEST_CASE("what a handler throws passes through; the last event ID is that of th
     }
 }
 
-TEST_CASE("what a handler throws in the middle of a block leaves nothing of it behind, were reset forgotten") {
+TEST_CASE(
+    "what a handler throws in the middle of a block leaves nothing of it behind, were reset forgotten") {
     struct failure {};
     struct handler {
         events seen{};
         bool fails = false;
         void on_event(const sse::event_view& event) { seen.emplace_back(event); }
-        void on_comment(std::string_view) { if (fails) throw failure(); }
-        void on_unknown_field(std::string_view, std::string_view) { if (fails) throw failure(); }
+        void on_comment(std::string_view) {
+            if (fails) throw failure();
+        }
+        void on_unknown_field(std::string_view, std::string_view) {
+            if (fails) throw failure();
+        }
     };
-    for (const std::string line : {": ccccccccccccccccccccccccccccccccccccc", "unknown: cccccccccccccccccccccccc"}) {
+    for (const std::string line :
+         {": ccccccccccccccccccccccccccccccccccccc", "unknown: cccccccccccccccccccccccc"}) {
         CAPTURE(line);
         handler handler;
         sse::parser parser({.max_event_bytes = 64});
@@ -448,8 +464,10 @@ TEST_CASE("what a handler throws in the middle of a block leaves nothing of it b
         CHECK_THROWS_AS(static_cast<void>(parser.feed("\n", handler)), failure);
         handler.fails = false;
         CHECK_FALSE(parser.pending());
-        CHECK_FALSE(parser.feed("data: " + std::string(32, '5') + "\ndata: " + std::string(31, '6') + "\n\n", handler));
-        CHECK(handler.seen == events{make_event("message", std::string(32, '5') + "\n" + std::string(31, '6'))});
+        CHECK_FALSE(parser.feed("data: " + std::string(32, '5') + "\ndata: " + std::string(31, '6') + "\n\n",
+                                handler));
+        CHECK(handler.seen ==
+              events{make_event("message", std::string(32, '5') + "\n" + std::string(31, '6'))});
     }
 }
 
@@ -469,8 +487,9 @@ TEST_CASE("what the allocator throws passes through, whenever it does; then rese
         std::vector<char> bytes{};
     };
     const std::string id(200, 'i'), longer(500, 'j');
-    const std::string stream = "id: 1\ndata: a\n\nid: " + id + "\ndata: b\n\nevent: e\ndata: x\ndata: " +
-                               std::string(2000, 'y') + "\nid: " + longer + "\n\nid: 4\nda";
+    const std::string stream = "id: 1\ndata: a\n\nid: " + id +
+                               "\ndata: b\n\nevent: e\ndata: x\ndata: " + std::string(2000, 'y') +
+                               "\nid: " + longer + "\n\nid: 4\nda";
     for (const bool pulls : {false, true}) {
         int failures = 0;
         for (int allowed = 0; allowed < 8; ++allowed) {
@@ -526,8 +545,10 @@ TEST_CASE("the reconnection time is held at the largest number there is") {
 }
 
 TEST_CASE("every chunking, where values change places in the parser's memory") {
-    test::check_every_chunking("event: a\ndata: 1\nid: x\nevent: longer\ndata: 2\nid: y\nid\nevent\ndata\n\ndata\n\n");
-    test::check_every_chunking("id: 1\n\nid: 2\nevent: e\nid: three\ndata: d\nevent: f\nid: 4\n\n:\ndata: z\n\n");
+    test::check_every_chunking(
+        "event: a\ndata: 1\nid: x\nevent: longer\ndata: 2\nid: y\nid\nevent\ndata\n\ndata\n\n");
+    test::check_every_chunking(
+        "id: 1\n\nid: 2\nevent: e\nid: three\ndata: d\nevent: f\nid: 4\n\n:\ndata: z\n\n");
     test::check_every_chunking("data: \xE2\x82\ndata: \xF0\x9F\x92 \xED\xA0\x80\nevent: \xC0\nid: \xFF\n\n",
                                {.text = sse::text::replace});
 }
@@ -536,7 +557,8 @@ namespace {
 
 /// The sizes of data, id and type of all events, in a constant expression.
 template <class Parser>
-constexpr std::size_t digest(std::string_view stream, std::size_t chunk_size, sse::parser_options options = {}) {
+constexpr std::size_t digest(std::string_view stream, std::size_t chunk_size,
+                             sse::parser_options options = {}) {
     Parser parser(options);
     std::size_t sum = 0;
     while (!stream.empty()) {
@@ -550,7 +572,8 @@ constexpr std::size_t digest(std::string_view stream, std::size_t chunk_size, ss
     return sum;
 }
 
-constexpr std::string_view constant_stream = "\xEF\xBB\xBF: hi\r\nevent: e\ndata: a\rdata: b\nid: 7\nretry: 5\n\ndata\n\n";
+constexpr std::string_view constant_stream =
+    "\xEF\xBB\xBF: hi\r\nevent: e\ndata: a\rdata: b\nid: 7\nretry: 5\n\ndata\n\n";
 
 static_assert(digest<sse::fixed_parser<64>>(constant_stream, 1) == 58);
 static_assert(digest<sse::fixed_parser<64>>(constant_stream, 1000) == 58);

@@ -86,7 +86,7 @@ constexpr void put_head(Output& output, const message& message) {
 /// Always with the space: without it a value that begins with one would lose it.
 inline constexpr std::string_view data_field = "data: ";
 
-/// Puts the data of one event, in as many pieces as one likes; each line break within begins a data line anew.
+/// Puts the data of one event, in as many pieces as one likes. Each line break begins a data line anew.
 class data_pieces {
 public:
     template <class Output>
@@ -147,15 +147,17 @@ constexpr void put_comment(Output& output, std::string_view text) {
 
 /// Encodes a message, and appends it to a sink.
 ///
-/// Data is split at CR LF, LF and CR, so that a receiver gets it with LF for each of them. Text is not checked
-/// to be UTF-8. An empty message is a blank line.
+/// Data is split at CR LF, LF and CR, so that a receiver gets it with LF for each of them. Text is not
+/// checked to be UTF-8. An empty message is a blank line.
 ///
 /// \pre the message does not point into the sink
 /// \return before a byte is written: `errc::event_has_line_break`, `errc::id_has_line_break`,
-///         `errc::id_has_nul`, `errc::retry_negative`, and for a span `errc::buffer_too_small`. While writing:
-///         what the sink reports, a std::error_code if that is what it returns, else `errc::sink_failed`.
-/// \throws what the sink throws. What had a size is then as it was; elsewhere half a message may have been written.
-/// \complexity linear; up to 1 KiB is gathered, so that a sink without `append` is called once for a small message
+///         `errc::id_has_nul`, `errc::retry_negative`, and for a span `errc::buffer_too_small`. While
+///         writing: what the sink reports, a std::error_code if that is what it returns, else
+///         `errc::sink_failed`.
+/// \throws what the sink throws. A string is then as it was; other sinks may have got half a message.
+/// \complexity linear; up to 1 KiB is gathered, so that a sink without `append` is called once for a
+///             small message
 /// \spec https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
 template <class Sink>
 constexpr detail::sink_error_t<Sink> encode_to(Sink&& sink, const message& message) {
@@ -198,9 +200,9 @@ constexpr std::size_t encoded_size(const message& message) noexcept {
 ///     error = encoder.end_event();
 ///
 /// Made from an lvalue it refers to the sink, else it owns it. Functions return what `encode_to` does. A
-/// refusal leaves nothing written and the encoder as it was. But once the sink has failed or thrown, what was sent
-/// may end in the middle of an event: every further call returns that error and writes nothing. (Not so a span and a
-/// string: what could not be written as a whole was not written at all, and can be tried again.)
+/// refusal leaves nothing written and the encoder as it was. But once the sink has failed or thrown, what was
+/// sent may end in the middle of an event: every further call returns that error and writes nothing. Not so a
+/// span and a string: what could not be written as a whole was not written, and can be tried again.
 template <class Sink>
 class encoder {
 public:

@@ -57,7 +57,8 @@ constexpr To scale(Count count, std::int64_t num, std::int64_t den, To lowest, T
         return scaled == scaled ? static_cast<To>(scaled) : To{};
     } else {
         const bool negative = std::cmp_less(count, 0);
-        const auto size = negative ? 0 - static_cast<std::uint64_t>(count) : static_cast<std::uint64_t>(count);
+        const auto bits = static_cast<std::uint64_t>(count);
+        const std::uint64_t size = negative ? 0 - bits : bits;
         const auto times = static_cast<std::uint64_t>(num);
         const auto parts = static_cast<std::uint64_t>(den);
         const std::uint64_t rest = size % parts * times / parts;
@@ -88,7 +89,8 @@ public:
         constexpr std::int64_t num = Duration::period::num;
         constexpr std::int64_t den = Duration::period::den;
         constexpr bool finer = den % 1000 == 0;
-        count_ = detail::scale(duration.count(), finer ? num : num * 1000, finer ? den / 1000 : den, INT64_MIN, INT64_MAX);
+        count_ = detail::scale(duration.count(), finer ? num : num * 1000, finer ? den / 1000 : den,
+                               INT64_MIN, INT64_MAX);
     }
 
     template <detail::duration Duration>

@@ -53,7 +53,7 @@ struct read_result {
 namespace detail {
 
 template <class Result>
-concept says_how_many = std::same_as<Result, read_result> || (std::integral<Result> && !std::same_as<Result, bool>);
+concept says_how_many = std::same_as<Result, read_result> || says_count<Result>;
 
 template <class Source>
 concept has_read = requires(Source& source, std::span<char> room) {
@@ -80,11 +80,11 @@ concept is_istream = requires(Source& source, char* bytes) {
 ///         sse::read_result read(std::span<char> room);
 ///     };
 ///
-/// Instead of an sse::read_result it may return an integer, as read(2): how many bytes came, 0 for the end, less
-/// than 0 for a failure, which becomes `errc::source_failed`.
+/// Instead of an sse::read_result it may return an integer, as read(2): how many bytes came, 0 for the end,
+/// less than 0 for a failure, which becomes `errc::source_failed`.
 ///
-/// Models: what has `read(std::span<char>)`; a callable of `std::span<char>`; std::istream; std::FILE*. The last
-/// two are read no further than they must be to see a line end, so that live events are not held back.
+/// Models: what has `read(std::span<char>)`; a callable of `std::span<char>`; std::istream; std::FILE*. The
+/// last two are read no further than they must be to see a line end: live events are not held back.
 template <class T, class Source = std::remove_reference_t<T>>
 concept source = detail::has_read<Source> || detail::fills_span<Source> || detail::is_istream<Source> ||
                  detail::is_file<Source>;
@@ -113,10 +113,11 @@ read_result read_stream(Stream& stream, std::span<char> room) {
     auto& buffer = *stream.rdbuf();
     if (traits::eq_int_type(buffer.sgetc(), traits::eof())) return {0, true, {}};
     // Waiting is over: take what has come.
-    auto available = buffer.in_avail();
+    const auto available = buffer.in_avail();
     if (available > 0) {
-        if (std::cmp_greater(available, room.size())) available = static_cast<decltype(available)>(room.size());
-        return {static_cast<std::size_t>(buffer.sgetn(room.data(), available)), false, {}};
+        const auto most = static_cast<decltype(available)>(room.size());
+        const auto got = buffer.sgetn(room.data(), available < most ? available : most);
+        return {static_cast<std::size_t>(got), false, {}};
     }
     // What has no buffer, as std::cin by default, is read to the end of a line.
     std::size_t size = 0;
@@ -230,13 +231,14 @@ private:
 ///     for (const sse::event_view& event : stream) use(event);
 ///     if (stream.error()) report(stream.error().message());
 ///
-/// Made from an lvalue it refers to the source, else it owns it. `what` becomes of an event that the source ends
-/// in the middle of.
+/// Made from an lvalue it refers to the source, else it owns it. `what` becomes of an event that the source
+/// ends in the middle of.
 template <class Source>
-event_stream<Source> events(Source&& source, const parser_options& options = {}, at_end what = at_end::discard) {
+event_stream<Source> events(Source&& source, const parser_options& options = {},
+                            at_end what = at_end::discard) {
     static_assert(sse::source<Source>,
-                  "a source has read(std::span<char>) or is a callable of it, returning sse::read_result or an integer, "
-                  "or is a std::istream or a std::FILE*");
+                  "a source has read(std::span<char>) or is a callable of it, returning sse::read_result or "
+                  "an integer, or is a std::istream or a std::FILE*");
     return event_stream<Source>(std::forward<Source>(source), options, what);
 }
 

@@ -1,6 +1,6 @@
 // Where the lines of a stream end: BOM, CR, LF and CR LF, over any chunking. Layer 1.
 //
-//     lines.split(chunk, [](std::string_view line) { …; return true; }, [](std::string_view unfinished) { … });
+//     lines.split(chunk, [](std::string_view line) { …; return true; }, [](std::string_view part) { … });
 #pragma once
 
 #include <bit>
@@ -26,7 +26,8 @@ constexpr std::uint64_t load_8(const char* text) noexcept {
 /// each.
 class line_end_finder {
 public:
-    constexpr line_end_finder(const char* first, const char* last) noexcept : next_block_(first), last_(last) {}
+    constexpr line_end_finder(const char* first, const char* last) noexcept
+        : next_block_(first), last_(last) {}
 
     /// \return the next CR or LF, or nullptr where there is no more
     constexpr const char* next() noexcept {

@@ -35,13 +35,14 @@ enum class at_end : unsigned char {
 };
 
 struct parser_options {
-    /// The most that may be retained of a stream at any byte of it: last event ID, and of the event being read
-    /// its id, its type, its data with the LFs that join its lines, and the value of the unfinished line.
-    /// What the handler does not ask for (comments, unknown fields) is not retained and does not count.
+    /// The most that may be retained of a stream at any byte of it: the last event ID, and of the event being
+    /// read its id, its type, its data with the LFs that join the lines, and the unfinished value.
+    /// Comments and unknown fields that no handler asks for are not retained and do not count.
     /// The default is far above what servers send, and far below what would hurt.
     std::size_t max_event_bytes = std::size_t{16} << 20;
 
-    /// The ID to begin with, from an earlier connection. Copied. \pre without CR, LF and NUL, as any ID received
+    /// The ID to begin with, from an earlier connection. Copied.
+    /// \pre without CR, LF and NUL, as any that was received
     std::string_view last_event_id{};
 
     sse::text text = sse::text::as_is;
@@ -81,12 +82,12 @@ private:
 /// Events are the same under every chunking. No byte sequence is an error; only the limit is. An event that
 /// lies in one chunk with one data line is not copied: its views point into the chunk.
 ///
-/// `Memory` holds what is retained between chunks: `sse::parser` has it on the heap, `sse::fixed_parser` within
-/// itself. A std::vector<char> serves as well, for the sake of its allocator; so does anything that has `data()`
-/// and `size()` and, if it is to grow, can be made with a size.
+/// `Memory` holds what is retained between chunks: `sse::parser` has it on the heap, `sse::fixed_parser`
+/// within itself. A std::vector<char> serves as well, for the sake of its allocator; so does anything with
+/// `data()` and `size()` that, if it is to grow, can be made with a size.
 ///
-/// \pre Nothing but `const` functions is called, and no copy made, from inside a handler. A parser that was moved
-///      from can be destroyed, assigned to, or `reset()`.
+/// \pre Nothing but `const` functions is called, and no copy made, from inside a handler. A parser that was
+///      moved from can be destroyed, assigned to, or `reset()`.
 /// \complexity linear in the bytes, in every shape of stream and chunking. No allocation once the memory
 ///             has grown to what the largest event needs; in a fixed_parser none ever.
 /// \spec https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
@@ -111,8 +112,8 @@ public:
     /// \pre the handler asks for the same notifications in every call, as long as a line may be unfinished
     /// \return `errc::event_too_large` once the limit is passed, and then until `reset()`. Events before
     ///         that have been delivered.
-    /// \throws what the handler and the allocator throw. The half event and the rest of the chunk are then lost:
-    ///         call `reset()`. A block whose handler threw counts as received, as `last_event_id()` shows.
+    /// \throws what the handler and the allocator throw. The half event and the rest of the chunk are then
+    ///         lost: call `reset()`. A block whose handler threw counts as received, and so does its id.
     template <class Handler>
     constexpr sse::error feed(std::string_view bytes, Handler&& handler) {
         detail::check_handler<Handler>();
@@ -129,7 +130,7 @@ public:
     /// \return nothing, where all bytes are taken and no event is complete, or where the limit is passed:
     ///         `error()` tells
     /// \post The views live until the next call of a function that is not const, and as long as the chunk.
-    /// \throws what the allocator throws; then as for `feed`, save that no block counts which was not returned
+    /// \throws what the allocator throws; then as for `feed`, but an id does not count without its event
     [[nodiscard]] constexpr std::optional<event_view> next(std::string_view& bytes) {
         reading guard(*this, true);
         puller handler;
@@ -177,7 +178,8 @@ public:
     /// blank line.
     constexpr bool pending() const noexcept {
         if (dispatched_ || error_) return false;
-        return has_data_ || has_id_ || !value(slot::type).empty() || line_ != part::none || !lines_.held().empty();
+        const bool in_line = line_ != part::none || !lines_.held().empty();
+        return in_line || has_data_ || has_id_ || !value(slot::type).empty();
     }
 
     /// The ID to send when connecting again: that of the last complete block which had one, or else the one
@@ -204,7 +206,7 @@ private:
         constexpr void on_event(const event_view&) const noexcept {}
     };
 
-    /// One call that reads. Should an exception end it, nothing is left of a half event, nor a view into the chunk.
+    /// One call that reads. Should an exception end it, no half event is left, nor a view into the chunk.
     class reading {
     public:
         constexpr reading(basic_parser& owner, bool pulls) noexcept : owner_(owner), pulls_(pulls) {
@@ -289,8 +291,7 @@ private:
         }
     }
 
-    /// \return the value of the line, where its field is this one: what follows the colon, less one space; nothing
-    ///         follows where there is no colon
+    /// \return the value of the line, if its field is this one: what follows the colon, less one space
     static constexpr std::optional<std::string_view> value_of(std::string_view line, part field) noexcept {
         const std::string_view name = name_of(field);
         if (!line.starts_with(name)) return std::nullopt;
@@ -609,8 +610,8 @@ private:
         settle(slot::last_event_id);
     }
 
-    // Values are kept, or loose: views into the chunk, while that is read. A loose value hides a kept one, and
-    // an event that came in one chunk is made of loose ones alone.
+    // Values are kept, or loose: views into the chunk, while that is read. An event that came in one chunk is
+    // made of loose ones alone.
     detail::event_buffer<Memory> kept_;
     std::array<std::string_view, 3> loose_{};  // by slot; no data() where it is not loose
     std::string_view loose_data_{};

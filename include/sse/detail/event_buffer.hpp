@@ -1,4 +1,4 @@
-// All that a parser retains, in one block of memory, so that one limit bounds it. Needs nothing of this library.
+// All that a parser retains, in one block of memory, so that one limit bounds it.
 #pragma once
 
 #include <array>
@@ -11,7 +11,7 @@
 
 namespace sse::detail {
 
-/// Bytes on the heap. std::vector would do, at a quarter of what it costs to include <string>; and std::string
+/// Bytes on the heap. std::vector would do, but to include it costs a quarter of <string>; and std::string
 /// takes one byte more than it is asked for.
 class heap_memory {
 public:
@@ -51,8 +51,8 @@ enum class slot : unsigned char { type, id, last_event_id };
 /// each of them at most twice until it is set again itself. So the work is linear in the bytes whatever the
 /// order of the fields, and data never moves to make room for an id.
 ///
-/// `Memory` has `data()` and `size()`. Where it can be made with a size, as heap_memory or a std::vector, it is
-/// replaced by a larger one when it must grow.
+/// `Memory` has `data()` and `size()`. Where it can be made with a size, as heap_memory or a std::vector, it
+/// is replaced by a larger one when it must grow.
 template <class Memory>
 class event_buffer {
 public:
@@ -154,7 +154,9 @@ private:
 
     static constexpr std::size_t index(slot which) noexcept { return static_cast<std::size_t>(which); }
     constexpr std::size_t size_of(slot which) const noexcept { return used_.sizes[index(which)]; }
-    constexpr std::size_t slots_size() const noexcept { return used_.sizes[0] + used_.sizes[1] + used_.sizes[2]; }
+    constexpr std::size_t slots_size() const noexcept {
+        return used_.sizes[0] + used_.sizes[1] + used_.sizes[2];
+    }
 
     constexpr std::size_t position(slot which) const noexcept {
         std::size_t position = memory_.size();

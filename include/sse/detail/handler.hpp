@@ -1,4 +1,4 @@
-// Who is told of events. Needs event.hpp only.
+// Who is told of events: the concept, and which notifications a handler has functions for.
 #pragma once
 
 #include "../event.hpp"
@@ -29,8 +29,8 @@ template <class Handler>
 concept has_on_unknown_field =
     requires(Handler& handler, std::string_view text) { handler.on_unknown_field(text, text); };
 
-// A notification that is there but cannot be called would otherwise be passed over in silence. (Overloaded ones
-// still are.)
+// A notification that is there but cannot be called would otherwise be passed over in silence. (Overloaded
+// ones still are.)
 template <class Handler>
 constexpr bool notifications_are_callable =
     (has_on_comment<Handler> || !requires { &Handler::on_comment; }) &&

@@ -67,8 +67,8 @@ constexpr decltype(auto) call_sink(Sink& sink, std::string_view bytes) {
 template <class Sink>
 consteval void check_sink() {
     static_assert(sink<Sink>,
-                  "a sink has append(const char*, std::size_t) or write(const char*, std::size_t), or is a callable "
-                  "of std::string_view, a std::FILE*, or a std::span of char");
+                  "a sink has append(const char*, std::size_t) or write(const char*, std::size_t), or is a "
+                  "callable of std::string_view, a std::FILE*, or a std::span of char");
 }
 
 // What the calls of a sink can return, besides nothing, a bool, and sse::error or sse::errc:
@@ -122,8 +122,8 @@ constexpr sink_error_t<Sink> write_to(Sink& sink, std::string_view bytes) {
         return static_cast<bool>(call_sink(sink, bytes)) ? errc::ok : errc::sink_failed;
     } else {
         static_assert(is_sink_itself<result, Sink>,
-                      "a sink returns nothing, a bool, the number of bytes it took, an sse::error, what converts to "
-                      "std::error_code, or itself");
+                      "a sink returns nothing, a bool, the number of bytes it took, an sse::error, what "
+                      "converts to std::error_code, or itself");
         call_sink(sink, bytes);
         return {};
     }
@@ -133,7 +133,7 @@ constexpr sink_error_t<Sink> write_to(Sink& sink, std::string_view bytes) {
 template <class Sink>
 concept can_take_back = requires(Sink& sink) { sink.resize(sink.size()); };
 
-/// Takes back what has been written, unless it was kept: an exception must not leave half an event in a string.
+/// Takes back what was written unless told to keep it: an exception must not leave half an event in a string.
 template <can_take_back Sink>
 class write_guard {
 public:

@@ -1,4 +1,4 @@
-// Ill-formed UTF-8 becomes U+FFFD, as the Encoding standard's decoder does it. Needs nothing of this library.
+// Ill-formed UTF-8 becomes U+FFFD, as the Encoding standard's decoder does it.
 #pragma once
 
 #include <cstddef>
