@@ -178,6 +178,17 @@ TEST_CASE("what is retained never exceeds the limit, whatever comes") {
     }
 }
 
+TEST_CASE("past the limit nothing of the event is retained") {
+    const std::string stream = "data: " + std::string(900, 'x') + "\ndata: " + std::string(900, 'x') + "\n\n";
+    const count since;
+    sse::parser parser({.max_event_bytes = 1000});
+    const std::size_t events = feed(parser, stream, stream.size());
+    const std::size_t bytes = since.bytes();
+    CHECK(events == 0);
+    CHECK(parser.error());
+    CHECK(bytes == 0);
+}
+
 TEST_CASE("the encoder allocates nothing of its own") {
     std::array<char, 4096> room;
     std::size_t written = 0;

@@ -471,21 +471,26 @@ TEST_CASE(
     }
 }
 
+namespace {
+
+/// Allows so many allocations.
+struct scarce_memory {
+    static inline int allowed = 0;
+
+    scarce_memory() = default;
+    explicit scarce_memory(std::size_t size) : bytes(size) {
+        if (allowed-- == 0) throw std::bad_alloc();
+    }
+    char* data() { return bytes.data(); }
+    const char* data() const { return bytes.data(); }
+    std::size_t size() const { return bytes.size(); }
+
+    std::vector<char> bytes{};
+};
+
+}  // namespace
+
 TEST_CASE("what the allocator throws passes through, whenever it does; then reset") {
-    struct memory {
-        static int& allowed() {
-            static int count;
-            return count;
-        }
-        memory() = default;
-        explicit memory(std::size_t size) : bytes(size) {
-            if (allowed()-- == 0) throw std::bad_alloc();
-        }
-        char* data() { return bytes.data(); }
-        const char* data() const { return bytes.data(); }
-        std::size_t size() const { return bytes.size(); }
-        std::vector<char> bytes{};
-    };
     const std::string id(200, 'i'), longer(500, 'j');
     const std::string stream = "id: 1\ndata: a\n\nid: " + id +
                                "\ndata: b\n\nevent: e\ndata: x\ndata: " + std::string(2000, 'y') +
@@ -497,8 +502,8 @@ TEST_CASE("what the allocator throws passes through, whenever it does; then rese
                 CAPTURE(pulls);
                 CAPTURE(allowed);
                 CAPTURE(chunk_size);
-                memory::allowed() = allowed;
-                sse::basic_parser<memory> parser;
+                scarce_memory::allowed = allowed;
+                sse::basic_parser<scarce_memory> parser;
                 events seen;
                 try {
                     for (std::size_t i = 0; i < stream.size(); i += chunk_size) {
@@ -515,13 +520,36 @@ TEST_CASE("what the allocator throws passes through, whenever it does; then rese
                 }
                 CHECK(parser.last_event_id() == (seen.empty() ? "" : seen.back().last_event_id));
                 parser.reset();
-                memory::allowed() = 100;
+                scarce_memory::allowed = 100;
                 seen.clear();
                 CHECK_FALSE(parser.feed("data: on\n\n", list{seen}));
                 CHECK(seen.size() == 1);
             }
         }
         CHECK(failures > 8);
+    }
+}
+
+TEST_CASE("where a handler throws and memory is short, the id of its event is there all the same") {
+    struct failure {};
+    for (const int allowed : {0, 1}) {
+        CAPTURE(allowed);
+        sse::basic_parser<scarce_memory> parser;
+        scarce_memory::allowed = allowed;
+        const std::string id(200, 'i');
+        const auto feed = [&] {
+            const sse::error error =
+                parser.feed("id: " + id + "\ndata: a\n\n", [](const sse::event_view&) { throw failure(); });
+            CHECK_FALSE(error);
+        };
+        // There is room for the id, or else the event is not handed out.
+        if (allowed == 0) {
+            CHECK_THROWS_AS(feed(), std::bad_alloc);
+            CHECK(parser.last_event_id() == "");
+        } else {
+            CHECK_THROWS_AS(feed(), failure);
+            CHECK(parser.last_event_id() == id);
+        }
     }
 }
 
