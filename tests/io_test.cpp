@@ -8,11 +8,13 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <fstream>
 #include <functional>
 #include <iterator>
 #include <memory>
+#include <new>
 #include <ostream>
 #include <ranges>
 #include <span>
@@ -468,6 +470,75 @@ TEST_CASE("an encoder whose sink has thrown in mid-event writes no more") {
     CHECK(bytes == "id: 7\n");
 }
 
+TEST_CASE("an encoder goes on behind what it wrote, in a span of whatever kind") {
+    const std::string expected = "data: 1\n\ndata: 2\n\n";
+    std::array<char, 64> room{};
+    const auto written = [&] { return std::string_view(room.data(), expected.size()); };
+    const auto write_two = [&](auto&& encoder) {
+        room.fill('.');
+        CHECK_FALSE(encoder.begin_event());
+        CHECK_FALSE(encoder.write_data("1"));
+        CHECK_FALSE(encoder.end_event());
+        CHECK_FALSE(encoder.write({.data = "2"}));
+        CHECK(written() == expected);
+        CHECK(encoder.sink().size() == room.size() - expected.size());
+    };
+    write_two(sse::encoder(std::span<char>(room)));
+    write_two(sse::encoder(std::span<char, 64>(room)));
+    const std::span<char> constant(room);
+    write_two(sse::encoder(constant));
+    const std::span<char, 64> constant_extent(room);
+    write_two(sse::encoder(constant_extent));
+    std::span<char> shortened(room);
+    write_two(sse::encoder(shortened));
+    CHECK(shortened.size() == room.size() - expected.size());
+}
+
+TEST_CASE("a span that cannot be shortened is written from its front each time") {
+    std::array<char, 16> room{};
+    const std::span<char> constant(room);
+    CHECK_FALSE(sse::encode_to(constant, {.data = "1"}));
+    CHECK_FALSE(sse::encode_to(constant, {.data = "2"}));
+    CHECK(std::string_view(room.data(), 9) == "data: 2\n\n");
+    CHECK(sse::encode_to(std::span<char, 16>(room), {.data = "too large for it"}) == errc::buffer_too_small);
+    CHECK(std::string_view(room.data(), 9) == "data: 2\n\n");
+}
+
+TEST_CASE("a file with a position is no string: what was written there is not taken to be undone") {
+    struct file_like {
+        std::string bytes{};
+        bool fails = false;
+        std::size_t size() const { return bytes.size(); }
+        void resize(std::size_t size) { bytes.resize(size); }
+        bool write(const char* text, std::size_t size) {
+            bytes.append(text, fails ? size / 2 : size);
+            return !fails;
+        }
+    };
+    file_like file;
+    sse::encoder encoder(file);
+    CHECK_FALSE(encoder.write({.data = "1"}));
+    file.fails = true;
+    CHECK(encoder.write({.data = "2"}) == errc::sink_failed);
+    file.fails = false;
+    CHECK(encoder.write({.data = "3"}) == errc::sink_failed);
+    CHECK(encoder.write({.id = "\n"}) == errc::sink_failed);
+}
+
+TEST_CASE("a sink is not called with nothing") {
+    struct strict {
+        std::string bytes{};
+        void append(const char* text, std::size_t size) {
+            CHECK(text != nullptr);
+            CHECK(size > 0);
+            bytes.append(text, size);
+        }
+    };
+    strict sink;
+    CHECK_FALSE(sse::encode_to(sink, {.event = std::string_view(), .data = std::string_view()}));
+    CHECK(sink.bytes == "event: \ndata: \n\n");
+}
+
 TEST_CASE("a long message is gathered into as few calls as there are blocks") {
     std::string data;
     for (int line = 0; line < 100; ++line) data += std::string(90, 'x') + "\n";
@@ -629,6 +700,35 @@ TEST_CASE("a source that is an lvalue is referred to, one that is not is owned")
     auto owned = sse::events([next = std::move(next)](std::span<char> room) { return next->read(room); });
     CHECK(owned.next()->data == "1");
     CHECK(all_data(owned) == strings{"2", "3"});
+}
+
+namespace {
+
+// The next allocation fails, if it is of this size or a larger one.
+std::size_t too_many_bytes = SIZE_MAX;
+
+}  // namespace
+
+void* operator new[](std::size_t size) {
+    if (size >= too_many_bytes) {
+        too_many_bytes = SIZE_MAX;
+        throw std::bad_alloc();
+    }
+    return operator new(size);
+}
+void operator delete[](void* bytes) noexcept { operator delete(bytes); }
+void operator delete[](void* bytes, std::size_t) noexcept { operator delete(bytes); }
+
+TEST_CASE("where memory runs out in mid-event, the rest of it is no event of its own") {
+    const strings chunks = {"data: abc\nda", "ta: " + std::string(1000, 'x') + "\ndata: tail\n\n"};
+    std::size_t next = 0;
+    auto stream = sse::events([&](std::span<char> room) {
+        return next < chunks.size() ? chunks[next++].copy(room.data(), room.size()) : 0;
+    });
+    too_many_bytes = 1000;
+    CHECK_THROWS_AS(static_cast<void>(stream.next()), std::bad_alloc);
+    CHECK_FALSE(stream.next());
+    CHECK(stream.error() == std::errc::not_enough_memory);
 }
 
 TEST_CASE("what a source throws passes through") {

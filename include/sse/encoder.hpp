@@ -11,9 +11,11 @@
 
 #include <array>
 #include <cassert>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <span>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -199,7 +201,8 @@ constexpr std::size_t encoded_size(const message& message) noexcept {
 ///     while (auto piece = more()) error = encoder.write_data(*piece);
 ///     error = encoder.end_event();
 ///
-/// Made from an lvalue it refers to the sink, else it owns it. Functions return what `encode_to` does. A
+/// Made from an lvalue it refers to the sink, else it owns it. (Of a span that cannot be shortened it always has
+/// one of its own that can.) Functions return what `encode_to` does. A
 /// refusal leaves nothing written and the encoder as it was. But once the sink has failed or thrown, what was
 /// sent may end in the middle of an event: every further call returns that error and writes nothing. Not so a
 /// span and a string: what could not be written as a whole was not written, and can be tried again.
@@ -208,11 +211,17 @@ class encoder {
 public:
     using error_type = detail::sink_error_t<Sink>;
 
-    constexpr explicit encoder(Sink&& sink) : sink_(std::forward<Sink>(sink)) { detail::check_sink<Sink>(); }
+    constexpr explicit encoder(std::type_identity_t<Sink> sink) : sink_(std::forward<Sink>(sink)) {
+        detail::check_sink<Sink>();
+        static_assert(!detail::is_span<std::remove_reference_t<Sink>> ||
+                          std::same_as<std::remove_reference_t<Sink>, std::span<char>>,
+                      "a span that cannot be shortened would be written over: std::span<char> can");
+    }
 
     /// \pre not within an event, as for `write_comment` and `begin_event`
     constexpr error_type write(const message& message) {
         assert(!in_event_ || error_);
+        if (error_) return error_;
         if (const sse::error refused = detail::check(message)) return refused;
         return put([&](auto& output) { detail::put_message(output, message); });
     }
@@ -225,6 +234,7 @@ public:
     /// Begins an event with all of `head` but its data.
     constexpr error_type begin_event(const message& head = {}) {
         assert((!in_event_ || error_) && !head.data);
+        if (error_) return error_;
         if (const sse::error refused = detail::check(head)) return refused;
         const error_type error = put([&](auto& output) { detail::put_head(output, head); });
         if (!error) in_event_ = true;
@@ -279,7 +289,7 @@ private:
 };
 
 template <class Sink>
-encoder(Sink&&) -> encoder<Sink>;
+encoder(Sink&&) -> encoder<detail::advancing_sink_t<Sink>>;
 
 }  // namespace sse
 

@@ -36,10 +36,12 @@ namespace sse {
 // - sse::error, std::error_code and what converts to them: that;
 // - an integer: how many bytes it took; fewer than all is `errc::sink_failed`.
 //
+// A sink with a buffer of its own, as std::FILE and std::ofstream, may fail only when that is flushed.
+//
 // The models, of which the first that fits is used:
 static_assert(sink<std::FILE*>);
 static_assert(sink<std::string>);                        // append(const char*, std::size_t)
-static_assert(sink<std::span<char>>);                    // shortened from the front as it is filled
+static_assert(sink<std::span<char>>);                    // an lvalue is shortened as it is filled
 static_assert(sink<bool (*)(std::string_view)>);         // any callable of these
 // and what has write(const char*, n), such as std::ostream
 
@@ -157,7 +159,8 @@ read_result read_from(Source& source, std::span<char> room) {
 
 /// The events of a source, read and parsed as they are asked for: an input range, to be walked once.
 ///
-/// \throws from `next()` and the iterator: what the source and the allocator throw
+/// \throws from `next()` and the iterator: what the source throws, after which one may go on; and the allocator,
+///         after which there is no more
 template <class Source>
 class event_stream {
 public:
@@ -173,10 +176,13 @@ public:
     /// \post The event's views live until the next call.
     std::optional<event_view> next() {
         for (;;) {
+            if (error_) return std::nullopt;
+            error_ = std::make_error_code(std::errc::not_enough_memory);  // and so it stays if the parser throws
             auto event = parser_.next(unread_);
             if (!event && last_read_.end && !last_read_.error) event = parser_.finish(at_end_);
+            error_ = parser_.error();
             if (event) return event;
-            error_ = parser_.error() ? std::error_code(parser_.error()) : last_read_.error;
+            if (!error_) error_ = last_read_.error;
             if (error_ || last_read_.end) return std::nullopt;
             last_read_ = detail::read_from(source_, {room_.data(), room_.size()});
             unread_ = {room_.data(), last_read_.bytes};

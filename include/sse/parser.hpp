@@ -112,8 +112,8 @@ public:
     /// \pre the handler asks for the same notifications in every call, as long as a line may be unfinished
     /// \return `errc::event_too_large` once the limit is passed, and then until `reset()`. Events before
     ///         that have been delivered.
-    /// \throws what the handler and the allocator throw. The half event and the rest of the chunk are then
-    ///         lost: call `reset()`. A block whose handler threw counts as received, and so does its id.
+    /// \throws what the handler and the allocator throw. The rest of the chunk is then lost, and the parser as
+    ///         after `reset()`. A block whose handler threw counts as received, and so does its id.
     template <class Handler>
     constexpr sse::error feed(std::string_view bytes, Handler&& handler) {
         detail::check_handler<Handler>();
@@ -602,11 +602,10 @@ private:
         loose_data_ = {};
     }
 
-    /// Gives up on the block, and lets go of the chunk.
+    /// Gives up on the stream, and lets go of the chunk.
     constexpr void abandon() noexcept {
         end_block();
-        kept_.drop_line();
-        line_ = part::none;
+        restart();
         settle(slot::last_event_id);
     }
 

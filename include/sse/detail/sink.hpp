@@ -129,9 +129,9 @@ constexpr sink_error_t<Sink> write_to(Sink& sink, std::string_view bytes) {
     }
 }
 
-/// Whether what was written to a sink can be taken back.
+/// Whether what was written to a sink can be taken back, as from a string.
 template <class Sink>
-concept can_take_back = requires(Sink& sink) { sink.resize(sink.size()); };
+concept can_take_back = has_append<Sink> && requires(Sink& sink) { sink.resize(sink.size()); };
 
 /// Takes back what was written unless told to keep it: an exception must not leave half an event in a string.
 template <can_take_back Sink>
@@ -159,6 +159,7 @@ public:
     constexpr explicit gather(Sink& sink) noexcept : sink_(sink) {}
 
     constexpr void put(std::string_view bytes) {
+        if (bytes.empty()) return;
         if constexpr (has_append<Sink>) {
             forward(bytes);
         } else if (bytes.size() >= gathered_.size()) {
@@ -244,6 +245,12 @@ constexpr sink_error_t<Sink> write_through(Sink& sink, PutAll put_all) {
         return {};  // check_sink() has said why
     }
 }
+
+/// For writing again and again: a span that cannot be shortened is replaced by one that can.
+template <class Sink>
+using advancing_sink_t =
+    std::conditional_t<is_span<std::remove_reference_t<Sink>> && !std::same_as<Sink, std::span<char>&>,
+                       std::span<char>, Sink>;
 
 /// Whether a failed operation leaves nothing written.
 template <class Sink>
