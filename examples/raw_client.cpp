@@ -67,13 +67,15 @@ location parse_url(std::string_view url) {
         port = authority.substr(end + 1);
     }
     require(!host.empty(), "has no host");
-    require(port.empty() || (port.size() > 1 && port.size() <= 6 && port.front() == ':' &&
-                             port.find_first_not_of("0123456789", 1) == std::string_view::npos),
+    if (port.empty()) port = ":80";
+    std::uint16_t number = 0;
+    const auto [end, error] = std::from_chars(port.data() + 1, port.data() + port.size(), number);
+    require(port.front() == ':' && error == std::errc() && end == port.data() + port.size() && number != 0,
             "has no valid port");
 
     return {.authority = std::string(authority),
             .host = std::string(host),
-            .port = std::string(port.empty() ? "80" : port.substr(1)),
+            .port = std::to_string(number),
             .target = (target.starts_with('/') ? "" : "/") + std::string(target)};
 }
 
@@ -207,6 +209,32 @@ std::string_view status_of(std::string_view line) {
     return status;
 }
 
+struct answer {
+    std::string head;
+    std::string body;  // what came of it with the head
+};
+
+answer receive_answer(const support::descriptor& socket) {
+    std::array<char, 16384> buffer;
+    std::string bytes;
+    for (std::size_t passed = 0;;) {
+        const auto size = bytes.find("\r\n\r\n");
+        if (passed + std::min(size, bytes.size()) > max_head_bytes)
+            throw std::runtime_error("the server's answer has too long a head");
+        if (size == std::string::npos) {
+            const std::string_view more = receive(socket, buffer);
+            if (more.empty())
+                throw std::runtime_error("the server closed the connection before it answered");
+            bytes += more;
+        } else if (bytes.starts_with("HTTP/1.1 1")) {  // it only says that the answer will come
+            passed += size + 4;
+            bytes.erase(0, size + 4);
+        } else {
+            return {.head = bytes.substr(0, size), .body = bytes.substr(size + 4)};
+        }
+    }
+}
+
 void check(const support::http_head& head) {
     if (const auto status = status_of(head.start_line); status != "200")
         throw std::runtime_error(fmt::format("the server answered {}, not 200", status));
@@ -257,18 +285,8 @@ int raw_client(support::command_line arguments) {
                                  last_event_id.empty() ? "" : "Last-Event-ID: ", last_event_id,
                                  last_event_id.empty() ? "" : "\r\n"));
 
-    std::array<char, 16384> buffer;
-    std::string start;
-    auto head_size = std::string::npos;
-    while (head_size == std::string::npos) {
-        const std::string_view bytes = receive(socket, buffer);
-        if (bytes.empty()) throw std::runtime_error("the server closed the connection before it answered");
-        start += bytes;
-        head_size = start.find("\r\n\r\n");
-        if (std::min(head_size, start.size()) > max_head_bytes)
-            throw std::runtime_error("the server's answer has too long a head");
-    }
-    const auto head = support::parse_http_head(std::string_view(start).substr(0, head_size));
+    const answer answer = receive_answer(socket);
+    const auto head = support::parse_http_head(answer.head);
     if (!head) throw std::runtime_error("the server's answer has a broken head");
     check(*head);
 
@@ -276,7 +294,8 @@ int raw_client(support::command_line arguments) {
     sse::parser parser({.last_event_id = last_event_id,
                         .text = print.text.on_terminal() ? sse::text::replace : sse::text::as_is});
     body_decoder body(*head);
-    std::string_view bytes = std::string_view(start).substr(head_size + 4);
+    std::array<char, 16384> buffer;
+    std::string_view bytes = answer.body;
     for (;;) {
         body.decode(bytes, [&](std::string_view piece) {
             const sse::error error = parser.feed(piece, print);

@@ -106,10 +106,12 @@ struct client {
     std::uint64_t last_id = 0;
 };
 
-// Goes on where nobody reads what it says.
+// A line that cannot be written at once is left out: the clients must not wait for whoever reads them.
 template <class... Args>
-void say(fmt::format_string<Args...> format, Args&&... args) {
-    static_cast<void>(support::write_all(STDOUT_FILENO, fmt::format(format, std::forward<Args>(args)...)));
+void say(int file, fmt::format_string<Args...> format, Args&&... args) {
+    pollfd polled{file, POLLOUT, 0};
+    if (::poll(&polled, 1, 0) != 1 || (polled.revents & POLLOUT) == 0) return;
+    static_cast<void>(support::write_all(file, fmt::format(format, std::forward<Args>(args)...)));
 }
 
 std::tm utc() { return fmt::gmtime(std::time(nullptr)); }
@@ -122,7 +124,7 @@ std::string name_of(const sockaddr_storage& address, socklen_t size) {
     std::array<char, NI_MAXSERV> port{};
     const int error = ::getnameinfo(reinterpret_cast<const sockaddr*>(&address), size, host.data(),
                                     host.size(), port.data(), port.size(), NI_NUMERICHOST | NI_NUMERICSERV);
-    if (error != 0) throw std::runtime_error(::gai_strerror(error));
+    if (error != 0) return "?";
     const bool brackets = address.ss_family == AF_INET6;
     return fmt::format("{}{}{}:{}", brackets ? "[" : "", host.data(), brackets ? "]" : "", port.data());
 }
@@ -240,8 +242,7 @@ private:
                 // No descriptors or no memory: the client waits in the queue, for which poll() would come
                 // back at once and for ever.
                 const std::error_code error(errno, std::generic_category());
-                static_cast<void>(support::write_all(
-                    STDERR_FILENO, fmt::format("raw_server: clients must wait: {}\n", error.message())));
+                say(STDERR_FILENO, "raw_server: clients must wait: {}\n", error.message());
                 accept_again_ = now_ + accept_pause;
                 return;
             }
@@ -258,6 +259,7 @@ private:
         std::array<char, 4096> bytes;
         const auto count = ::recv(peer.socket.get(), bytes.data(), bytes.size(), 0);
         if (count < 0 && would_block()) return;
+        // Who has nothing more to say has left: that is how browsers and curl close a stream.
         if (count <= 0) return leave(peer, count == 0 ? "" : "connection lost");
         if (peer.at != stage::request) return;  // whatever else it has to say
 
@@ -290,8 +292,11 @@ private:
         if (!line || head->count("Host") > 1 || (head->count("Host") == 0 && line->version == "HTTP/1.1"))
             return answer(peer, "400 Bad Request");
         if (line->path != "/" && line->path != "/stream") return answer(peer, "404 Not Found");
-        if (line->method != "GET") return answer(peer, "405 Method Not Allowed", "Allow: GET\r\n");
-        if (line->path == "/") return answer(peer, "200 OK", "", "text/html; charset=utf-8", page);
+        const bool is_page = line->path == "/";
+        if (is_page && (line->method == "GET" || line->method == "HEAD"))
+            return answer(peer, "200 OK", "", "text/html; charset=utf-8", page);
+        if (line->method != "GET")
+            return answer(peer, "405 Method Not Allowed", is_page ? "Allow: GET, HEAD\r\n" : "Allow: GET\r\n");
         open_stream(peer, parse_id(head->field("Last-Event-ID").value_or("")));
     }
 
@@ -306,7 +311,7 @@ private:
             "Connection: close\r\n"
             "\r\n"
             "{}",
-            status, fields, type, body.size(), body);
+            status, fields, type, body.size(), peer.request.starts_with("HEAD ") ? "" : body);
         peer.at = stage::answer;
         peer.deadline = now_ + settings_.patience;
     }
@@ -318,7 +323,7 @@ private:
         peer.last_id = last_id.value_or(0);
         ++listeners_;
         audience_changed_ = true;
-        say("{} came, {} listening\n", peer.name, listeners_);
+        say(STDOUT_FILENO, "{} came, {} listening\n", peer.name, listeners_);
 
         // The head leaves at once, with something behind it: the client sees an open stream before the first
         // tick.
@@ -369,7 +374,8 @@ private:
         if (peer.at == stage::stream) {
             --listeners_;
             audience_changed_ = true;
-            say("{} left{}{}, {} listening\n", peer.name, why.empty() ? "" : ": ", why, listeners_);
+            say(STDOUT_FILENO, "{} left{}{}, {} listening\n", peer.name, why.empty() ? "" : ": ", why,
+                listeners_);
         }
         peer.at = stage::gone;
     }
@@ -404,7 +410,7 @@ int raw_server(support::command_line arguments) {
 
     server events(wanted);
     const support::descriptor stopped = stop_on_signals();
-    support::write_out(fmt::format("listening on http://{}/\n", events.name()));
+    say(STDOUT_FILENO, "listening on http://{}/\n", events.name());
     events.run(stopped);
     return 0;
 }

@@ -1,7 +1,8 @@
 """Checks that each C++ block of a page stands in a source of a folder: readme.py README.md examples
 
 What is in the folder is compiled, so the block compiles too. Indentation of the block as a whole is free: a
-statement at the margin of the page stands inside a function in the example.
+statement at the margin of the page stands inside a function in the example. A fence of a kind not known here is
+a mistake, not a block to pass over.
 """
 
 import pathlib
@@ -21,7 +22,10 @@ def stands_in(block, source):
 page = pathlib.Path(sys.argv[1])
 sources = [path.read_text().splitlines() for path in pathlib.Path(sys.argv[2]).rglob("*.?pp")]
 text = page.read_text()
-blocks = list(re.finditer(r"^ *```(?:cpp|c\+\+)\n(.*?)^ *```$", text, re.DOTALL | re.MULTILINE))
+fences = re.findall(r"^ *```(.*)$", text, re.MULTILINE)
+if unknown := set(fences[::2]) - {"cpp", "sh", "cmake"} or set(fences[1::2]) - {""}:
+    sys.exit(f"{page}: fences of an unknown kind: {unknown}")
+blocks = list(re.finditer(r"^ *```cpp\n(.*?)^ *```$", text, re.DOTALL | re.MULTILINE))
 if not blocks:
     sys.exit(f"{page}: no C++ block found")
 

@@ -22,10 +22,10 @@
 
 namespace support {
 
-// Takes one character off the front of well-formed UTF-8.
+// Takes one character off the front of UTF-8.
 inline std::string_view take_character(std::string_view& text) noexcept {
     std::size_t size = 1;
-    while (size < text.size() && (static_cast<unsigned char>(text[size]) & 0xC0) == 0x80) ++size;
+    while (size < 4 && size < text.size() && (static_cast<unsigned char>(text[size]) & 0xC0) == 0x80) ++size;
     const std::string_view character = text.substr(0, size);
     text.remove_prefix(size);
     return character;

@@ -3,6 +3,7 @@
 //     int main(int argc, char** argv) { return support::run("name", argc, argv, body); }
 #pragma once
 
+#include <fcntl.h>
 #include <fmt/core.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 #include <exception>
 #include <optional>
 #include <stdexcept>
+#include <string>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -105,16 +107,27 @@ inline void write_out(std::string_view text) {
 inline int run(std::string_view name, int argc, char** argv, int (*body)(command_line)) {
     // Without this a closed standard output, or a peer that has gone, would kill the program unheard.
     std::signal(SIGPIPE, SIG_IGN);
-    const auto complain = [](std::string_view line) { static_cast<void>(write_all(STDERR_FILENO, line)); };
+    // Where standard input or output is closed, a socket would take its number, and get what is printed.
+    for (const int file : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+        if (::fcntl(file, F_GETFD) == -1) static_cast<void>(::open("/dev/null", O_RDWR));
+    }
+    // One line: what a name or an argument has of line ends and terminal controls is not obeyed.
+    const auto complain = [name](std::string_view what, std::string_view hint = {}) {
+        std::string line = fmt::format("{}: {}", name, what);
+        for (char& c : line) {
+            if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
+        }
+        static_cast<void>(write_all(STDERR_FILENO, fmt::format("{}\n{}", line, hint)));
+    };
     try {
         return body(command_line(argc, argv));
     } catch (const output_closed&) {
         return 0;
     } catch (const usage_error& error) {
-        complain(fmt::format("{}: {}\nTry '{} --help'.\n", name, error.what(), name));
+        complain(error.what(), fmt::format("Try '{} --help'.\n", name));
         return 2;
     } catch (const std::exception& error) {
-        complain(fmt::format("{}: {}\n", name, error.what()));
+        complain(error.what());
         return 1;
     }
 }

@@ -182,7 +182,13 @@ class Heads(Client):
             with self.subTest(kind):
                 self.shows(head(b"CONTENT-type:" + kind + b"\r\n") + STREAM)
 
+    def test_after_interim_answers(self):
+        interim = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
+        self.shows(b"HTTP/1.1 100 Continue\r\n\r\n" + interim + head() + STREAM)
+        self.fails("too long a head", interim * 2000)
+
     def test_types_that_are_not(self):
+        """Among them format-mime-bogus of web-platform-tests; format-mime-valid-bogus is above: parameters count not."""
         for kind in [b"text/html", b"text/event-streams", b"x; text/event-stream", b"",
                      b"text/event-stream, text/html"]:
             with self.subTest(kind):
@@ -228,7 +234,7 @@ class TheProgram(unittest.TestCase):
 
     def test_bad_command_lines(self):
         for arguments in [[], ["https://x/"], ["x"], [""], ["http://"], ["http:///x"], ["http://x:/"], ["http://x:y/"],
-                          ["http://x:123456/"], ["http://u@x/"], ["http://[::1/"], ["http://[::1]x/"], ["http://x/a b"],
+                          ["http://x:123456/"], ["http://x:65536/"], ["http://x:0/"], ["http://x:-1/"], ["http://u@x/"], ["http://[::1/"], ["http://[::1]x/"], ["http://x/a b"],
                           ["http://x/\r\nA: b"], ["http://x/", "http://y/"], ["--bogus"],
                           ["http://x/", "--last-event-id"],
                           ["--last-event-id", "1\r\nX: y", "http://x/"], ["--last-event-id", "a\x7f", "http://x/"],
@@ -253,6 +259,31 @@ class TheProgram(unittest.TestCase):
                 ready.set()
                 client.wait_for_line("^  second$")
                 self.assertEqual(client.process.wait(LIMIT), 0)
+
+    def test_does_not_print_into_its_own_connection(self):
+        """With standard output closed, the socket would get its number."""
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            listener.settimeout(LIMIT)
+            client = subprocess.Popen(
+                ["sh", "-c", 'exec "$0" "$1" >&-', program("raw_client"),
+                 f"http://127.0.0.1:{listener.getsockname()[1]}/"], stderr=subprocess.PIPE)
+            self.addCleanup(client.communicate)
+            self.addCleanup(client.kill)
+            connection, _ = listener.accept()
+            with connection:
+                connection.settimeout(LIMIT)
+                connection.sendall(head() + STREAM)
+                connection.shutdown(socket.SHUT_WR)
+                received = b""
+                while part := connection.recv(65536):
+                    received += part
+        self.assertTrue(received.endswith(b"\r\n\r\n"), received)
+        self.assertEqual((client.wait(LIMIT), client.stderr.read()), (0, b""))
+
+    def test_an_id_that_is_not_utf_8_does_no_harm_on_a_terminal(self):
+        with Script(head() + STREAM) as script:
+            status, _ = run_on_terminal("raw_client", "--last-event-id", b"\xff" + b"\x80" * 40, script.url)[:2]
+        self.assertEqual(status, 0)
 
     def test_ends_quietly_when_nobody_reads_it(self):
         stop = threading.Event()

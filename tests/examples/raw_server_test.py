@@ -122,12 +122,20 @@ class Answers(unittest.TestCase):
                 self.assertEqual(status(self.get(path)), 404)
 
     def test_other_methods(self):
-        for method in ["POST", "HEAD", "PUT", "get", "OPTIONS"]:
+        for method in ["POST", "PUT", "get", "OPTIONS"]:
             for path in ["/", "/stream"]:
                 with self.subTest(method=method, path=path):
                     answer = self.get(path, method)
                     self.assertEqual(status(answer), 405)
-                    self.assertIn(b"\r\nAllow: GET\r\n", answer)
+                    self.assertIn(b"\r\nAllow: GET, HEAD\r\n" if path == "/" else b"\r\nAllow: GET\r\n", answer)
+
+    def test_answers_to_head_have_no_body(self):
+        for path, code in [("/", 200), ("/stream", 405), ("/nothing", 404)]:
+            with self.subTest(path):
+                answer = self.get(path, "HEAD")
+                self.assertEqual(status(answer), code)
+                self.assertRegex(answer, rb"\r\nContent-Length: [1-9]\d*\r\n")
+                self.assertTrue(answer.endswith(b"\r\n\r\n"), answer)
 
     def test_http_1_0_needs_no_host(self):
         self.assertEqual(status(self.get("/", version="HTTP/1.0", fields="")), 200)
@@ -270,6 +278,22 @@ class TheProgram(unittest.TestCase):
             server.end()
             with Server(port=port) as successor, Stream(successor) as stream:
                 stream.block()
+
+    def test_serves_on_where_nobody_reads_what_it_says(self):
+        with socket.socket() as unused:
+            unused.bind(("127.0.0.1", 0))
+            port = unused.getsockname()[1]
+        deaf = subprocess.Popen([program("raw_server"), "--port", str(port)], stdout=subprocess.PIPE)
+        self.addCleanup(deaf.stdout.close)
+        self.addCleanup(deaf.wait)
+        self.addCleanup(deaf.kill)
+        self.assertTrue(deaf.stdout.readline())
+        for _ in range(1500):  # two lines each: more than a pipe holds
+            with socket.create_connection(("127.0.0.1", port), timeout=LIMIT) as client:
+                client.sendall(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n")
+                self.assertTrue(client.recv(1))
+        deaf.terminate()
+        self.assertEqual(deaf.wait(LIMIT), 0)
 
     def test_bad_command_lines(self):
         for arguments in [["--port"], ["--port", "x"], ["--port", "65536"], ["--port=-1"], ["--port", ""],

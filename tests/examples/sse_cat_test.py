@@ -87,6 +87,13 @@ class Json(unittest.TestCase):
 
 
 class Input(unittest.TestCase):
+    def test_names_in_complaints_are_shown_not_obeyed(self):
+        for arguments, status in [(["no\nsuch\x1b[31mfile"], 1), (["--no\nsuch\x1b[31moption"], 2)]:
+            with self.subTest(arguments):
+                result = run("sse-cat", *arguments)
+                self.assertEqual(result.returncode, status)
+                self.assertRegex(result.stderr.decode(), r"\Asse-cat: [^\n]*no\?such\?\[31m[^\n]*\n(Try[^\n]*\n)?\Z")
+
     def test_may_be_a_file(self):
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "--stream")
