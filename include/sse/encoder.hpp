@@ -162,7 +162,7 @@ constexpr void put_comment(Output& output, std::string_view text) {
 ///             small message
 /// \spec https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
 template <class Sink>
-constexpr detail::sink_error_t<Sink> encode_to(Sink&& sink, const message& message) {
+[[nodiscard]] constexpr detail::sink_error_t<Sink> encode_to(Sink&& sink, const message& message) {
     detail::check_sink<Sink>();
     if (const sse::error refused = detail::check(message)) return refused;
     return detail::write_through(sink, [&](auto& output) { detail::put_message(output, message); });
@@ -172,7 +172,7 @@ constexpr detail::sink_error_t<Sink> encode_to(Sink&& sink, const message& messa
 ///
 /// \return as for `encode_to`
 template <class Sink>
-constexpr detail::sink_error_t<Sink> encode_comment_to(Sink&& sink, std::string_view text) {
+[[nodiscard]] constexpr detail::sink_error_t<Sink> encode_comment_to(Sink&& sink, std::string_view text) {
     detail::check_sink<Sink>();
     return detail::write_through(sink, [&](auto& output) { detail::put_comment(output, text); });
 }
@@ -201,11 +201,11 @@ constexpr std::size_t encoded_size(const message& message) noexcept {
 ///     while (auto piece = more()) error = encoder.write_data(*piece);
 ///     error = encoder.end_event();
 ///
-/// Made from an lvalue it refers to the sink, else it owns it. (Of a span that cannot be shortened it always has
-/// one of its own that can.) Functions return what `encode_to` does. A
-/// refusal leaves nothing written and the encoder as it was. But once the sink has failed or thrown, what was
-/// sent may end in the middle of an event: every further call returns that error and writes nothing. Not so a
-/// span and a string: what could not be written as a whole was not written, and can be tried again.
+/// Made from an lvalue it refers to the sink, else it owns it; a span that cannot be shortened is copied to one
+/// that can. Functions return what `encode_to` does. A refusal leaves nothing written and the encoder as it
+/// was. But once the sink has failed or thrown, what was sent may end in the middle of an event: every further
+/// call returns that error and writes nothing. Not so a span and a string: what could not be written as a
+/// whole was not written, and can be tried again.
 template <class Sink>
 class encoder {
 public:
@@ -219,20 +219,20 @@ public:
     }
 
     /// \pre not within an event, as for `write_comment` and `begin_event`
-    constexpr error_type write(const message& message) {
+    [[nodiscard]] constexpr error_type write(const message& message) {
         assert(!in_event_ || error_);
         if (error_) return error_;
         if (const sse::error refused = detail::check(message)) return refused;
         return put([&](auto& output) { detail::put_message(output, message); });
     }
 
-    constexpr error_type write_comment(std::string_view text) {
+    [[nodiscard]] constexpr error_type write_comment(std::string_view text) {
         assert(!in_event_ || error_);
         return put([&](auto& output) { detail::put_comment(output, text); });
     }
 
     /// Begins an event with all of `head` but its data.
-    constexpr error_type begin_event(const message& head = {}) {
+    [[nodiscard]] constexpr error_type begin_event(const message& head = {}) {
         assert((!in_event_ || error_) && !head.data);
         if (error_) return error_;
         if (const sse::error refused = detail::check(head)) return refused;
@@ -243,7 +243,7 @@ public:
 
     /// A further piece of the event's data: the pieces are encoded as if they came in one, a CR LF parted
     /// between two included. An empty piece makes the data empty rather than absent.
-    constexpr error_type write_data(std::string_view piece) {
+    [[nodiscard]] constexpr error_type write_data(std::string_view piece) {
         assert(in_event_ || error_);
         detail::data_pieces data;
         const error_type error = put([&](auto& output) {
@@ -254,7 +254,7 @@ public:
         return error;
     }
 
-    constexpr error_type end_event() {
+    [[nodiscard]] constexpr error_type end_event() {
         assert(in_event_ || error_);
         const error_type error = put([&](auto& output) { data_.end(output); });
         if (!error) {
@@ -265,8 +265,9 @@ public:
     }
 
     /// How the sink failed, if it did.
-    constexpr error_type error() const noexcept { return error_; }
+    [[nodiscard]] constexpr error_type error() const noexcept { return error_; }
 
+    /// The sink, for what it has taken or the room it has left.
     constexpr std::remove_reference_t<Sink>& sink() noexcept { return sink_; }
 
 private:

@@ -194,7 +194,8 @@ public:
 private:
     using slot = detail::slot;
 
-    /// What is known of the line being read where that began in an earlier chunk. The first four are values.
+    /// What is read of a line that does not lie in the chunk as a whole: the value of one of the four fields, a
+    /// comment, another field, what nobody asks for, or still the name. None: no such line is being read.
     enum class part : unsigned char { data, event, id, retry, comment, unknown, dropped, name, none };
 
     static constexpr std::string_view name_of(part field) noexcept {
@@ -202,6 +203,7 @@ private:
         return names[static_cast<std::size_t>(field)];
     }
 
+    /// Stands for the handler where events are pulled.
     struct puller {
         constexpr void on_event(const event_view&) const noexcept {}
     };
