@@ -201,11 +201,11 @@ constexpr std::size_t encoded_size(const message& message) noexcept {
 ///     while (auto piece = more()) error = encoder.write_data(*piece);
 ///     error = encoder.end_event();
 ///
-/// Made from an lvalue it refers to the sink, else it owns it; a span that cannot be shortened is copied to one
-/// that can. Functions return what `encode_to` does. A refusal leaves nothing written and the encoder as it
-/// was. But once the sink has failed or thrown, what was sent may end in the middle of an event: every further
-/// call returns that error and writes nothing. Not so a span and a string: what could not be written as a
-/// whole was not written, and can be tried again.
+/// Made from an lvalue it refers to the sink, else it owns it; a span that cannot be shortened is copied to
+/// one that can. Functions return what `encode_to` does. A refusal leaves nothing written and the encoder as
+/// it was. But once the sink has failed or thrown, what was sent may end in the middle of an event: every
+/// further call returns that error and writes nothing. Not so a span and a string: what could not be written
+/// as a whole was not written, and can be tried again.
 template <class Sink>
 class encoder {
 public:

@@ -81,8 +81,8 @@ private:
 /// \return as for `encode_to`
 /// \throws what the sink and the formatters throw; then as `encode_to`
 template <class Sink, class... Args>
-[[nodiscard]] detail::sink_error_t<Sink> format_to(Sink&& sink, const message& head, fmt::format_string<Args...> format,
-                                     Args&&... args) {
+[[nodiscard]] detail::sink_error_t<Sink> format_to(Sink&& sink, const message& head,
+                                                   fmt::format_string<Args...> format, Args&&... args) {
     detail::check_sink<Sink>();
     assert(!head.data);
     if (const error refused = detail::check(head)) return refused;

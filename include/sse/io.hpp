@@ -159,8 +159,8 @@ read_result read_from(Source& source, std::span<char> room) {
 
 /// The events of a source, read and parsed as they are asked for: an input range, to be walked once.
 ///
-/// \throws from `next()` and the iterator: what the source throws, after which one may go on; and the allocator,
-///         after which there is no more
+/// \throws from `next()` and the iterator: what the source throws, after which one may go on; and the
+///         allocator, after which nothing comes any more
 template <class Source>
 class event_stream {
 public:
@@ -177,7 +177,7 @@ public:
     std::optional<event_view> next() {
         for (;;) {
             if (error_) return std::nullopt;
-            error_ = std::make_error_code(std::errc::not_enough_memory);  // and so it stays if the parser throws
+            error_ = std::make_error_code(std::errc::not_enough_memory);  // so it stays if the parser throws
             auto event = parser_.next(unread_);
             if (!event && last_read_.end && !last_read_.error) event = parser_.finish(at_end_);
             error_ = parser_.error();

@@ -112,8 +112,8 @@ public:
     /// \pre the handler asks for the same notifications in every call, as long as a line may be unfinished
     /// \return `errc::event_too_large` once the limit is passed, and then until `reset()`. Events before
     ///         that have been delivered.
-    /// \throws what the handler and the allocator throw. The rest of the chunk is then lost, and the parser as
-    ///         after `reset()`. A block whose handler threw counts as received, and so does its id.
+    /// \throws what the handler and the allocator throw. The rest of the chunk is lost then, the parser as after
+    ///         `reset()`. A block whose handler threw counts as received, and so does its id.
     template <class Handler>
     constexpr sse::error feed(std::string_view bytes, Handler&& handler) {
         detail::check_handler<Handler>();
@@ -194,8 +194,8 @@ public:
 private:
     using slot = detail::slot;
 
-    /// What is read of a line that does not lie in the chunk as a whole: the value of one of the four fields, a
-    /// comment, another field, what nobody asks for, or still the name. None: no such line is being read.
+    /// What is read of a line that does not lie in the chunk as a whole: the value of one of the four fields,
+    /// a comment, another field, what nobody asks for, or still the name. None: no such line is being read.
     enum class part : unsigned char { data, event, id, retry, comment, unknown, dropped, name, none };
 
     static constexpr std::string_view name_of(part field) noexcept {
