@@ -112,8 +112,8 @@ public:
     /// \pre the handler asks for the same notifications in every call, as long as a line may be unfinished
     /// \return `errc::event_too_large` once the limit is passed, and then until `reset()`. Events before
     ///         that have been delivered.
-    /// \throws what the handler and the allocator throw. The rest of the chunk is then lost, and the parser is
-    ///         as after `reset()`. A block whose handler threw counts as received, and so does its id.
+    /// \throws what the handler and the allocator throw. The rest of the chunk is then lost, the parser is as
+    ///         after `reset()`. A block whose handler threw counts as received, and so does its id.
     template <class Handler>
     constexpr sse::error feed(std::string_view bytes, Handler&& handler) {
         detail::check_handler<Handler>();
