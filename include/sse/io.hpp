@@ -40,10 +40,10 @@ namespace sse {
 //
 // The models, of which the first that fits is used:
 static_assert(sink<std::FILE*>);
-static_assert(sink<std::string>);                        // append(const char*, std::size_t)
-static_assert(sink<std::span<char>>);                    // an lvalue is shortened as it is filled
-static_assert(sink<bool (*)(std::string_view)>);         // any callable of these
-// and what has write(const char*, n), such as std::ostream
+static_assert(sink<std::span<char>>);             // an lvalue is shortened as it is filled
+static_assert(sink<std::string>);                 // what has append(const char*, std::size_t)
+// what has write(const char*, n), such as std::ostream
+static_assert(sink<bool (*)(std::string_view)>);  // what can be called with these
 
 /// What a source says of one attempt to read.
 struct read_result {
