@@ -33,7 +33,7 @@ namespace sse {
 namespace detail {
 
 constexpr bool has_line_break(std::string_view text) noexcept {
-    return line_end_finder(text.data(), text.data() + text.size()).next() != nullptr;
+    return find_line_end(text) < text.size();
 }
 
 /// What of a message would forge a field or be ignored by receivers.
@@ -51,15 +51,15 @@ template <class Use>
 constexpr void for_each_line(std::string_view text, Use use) {
     const char* line = text.data();
     const char* const last = line + text.size();
-    line_end_finder ends(line, last);
-    while (const char* const end = ends.next()) {
+    for_each_line_end(line, last, 4, [&](const char* end) {
+        if (end == line && *end == '\n' && end != text.data() && end[-1] == '\r') {
+            ++line;
+            return true;
+        }
         use(std::string_view(line, static_cast<std::size_t>(end - line)));
         line = end + 1;
-        if (*end == '\r' && line != last && *line == '\n') {
-            ends.next();
-            ++line;
-        }
-    }
+        return true;
+    });
     use(std::string_view(line, static_cast<std::size_t>(last - line)));
 }
 

@@ -133,10 +133,11 @@ public:
     /// \throws what the allocator throws; then as for `feed`, but an id does not count without its event
     [[nodiscard]] constexpr std::optional<event_view> next(std::string_view& bytes) {
         reading guard(*this, true);
-        puller handler;
+        std::optional<event_view> event;
+        puller handler{event};
         read(bytes, handler);
         guard.done();
-        return pulled();
+        return event;
     }
 
     /// The stream has ended: drops the event half read, or completes it and calls `handler`.
@@ -156,10 +157,11 @@ public:
     /// The same for those who pull. \post The views live until the next call of a function that is not const.
     constexpr std::optional<event_view> finish(at_end what) {
         reading guard(*this, true);
-        puller handler;
+        std::optional<event_view> event;
+        puller handler{event};
         read_end(what, handler);
         guard.done();
-        return pulled();
+        return event;
     }
 
     /// A new connection: forgets the event half read and the error, keeps the last event ID and the
@@ -178,14 +180,14 @@ public:
     /// blank line.
     constexpr bool pending() const noexcept {
         if (dispatched_ || error_) return false;
-        const bool in_line = line_ != part::none || !lines_.held().empty();
-        return in_line || has_data_ || has_id_ || !value(slot::type).empty();
+        return keeps_block() || line_ != part::none || !lines_.held().empty();
     }
 
     /// The ID to send when connecting again: that of the last complete block which had one, or else the one
     /// begun with. Lives until the next call of a function that is not const.
     constexpr std::string_view last_event_id() const noexcept {
-        return value(dispatched_ && has_id_ ? slot::id : slot::last_event_id);
+        if (dispatched_ && has_id_) return kept_[slot::id];
+        return loose_last_event_id_.data() ? loose_last_event_id_ : kept_[slot::last_event_id];
     }
 
     /// What the server asked for by `retry`, if it did.
@@ -198,14 +200,25 @@ private:
     /// a comment, another field, what nobody asks for, or still the name. None: no such line is being read.
     enum class part : unsigned char { data, event, id, retry, comment, unknown, dropped, name, none };
 
+    static constexpr std::array<std::string_view, 5> names{"data", "event", "id", "retry", ""};  // by part
+
     static constexpr std::string_view name_of(part field) noexcept {
-        constexpr std::array<std::string_view, 4> names{"data", "event", "id", "retry"};
         return names[static_cast<std::size_t>(field)];
     }
 
-    /// Stands for the handler where events are pulled.
+    /// The handler where events are pulled: reading stops at each.
     struct puller {
-        constexpr void on_event(const event_view&) const noexcept {}
+        std::optional<event_view>& event;
+        constexpr void on_event(const event_view& pulled) noexcept { event = pulled; }
+    };
+
+    /// The values of a block that lies in the chunk so far. Only what has `data()` was read.
+    struct loose_block {
+        std::string_view type{};
+        std::string_view data{};
+        std::string_view id{};
+
+        constexpr bool empty() const noexcept { return !type.data() && !data.data() && !id.data(); }
     };
 
     /// One call that reads. Should an exception end it, no half event is left, nor a view into the chunk.
@@ -235,9 +248,7 @@ private:
     };
 
     constexpr void start_from(std::string_view last_event_id) {
-        if (!fits(last_event_id.size())) return;
-        kept_.set(slot::last_event_id, last_event_id);
-        retained_ = last_event_id.size();
+        if (fits(last_event_id.size())) kept_.set(slot::last_event_id, last_event_id);
     }
 
     // Reading a chunk
@@ -245,98 +256,175 @@ private:
     template <class Handler>
     constexpr void read(std::string_view& bytes, Handler& handler) {
         if (error_) return;
+        if (line_ != part::none) {
+            const std::size_t size = detail::find_line_end(bytes);
+            read_part<Handler>(bytes.substr(0, size));
+            bytes.remove_prefix(size);
+            if (error_) return give_up();
+            if (bytes.empty()) return;
+        }
+        read_lines(bytes, handler);
+    }
+
+    /// Nearly every block lies in one chunk, and has each field at most once. Its values are left where they
+    /// are, and never leave the registers. Whatever is different goes by way of what is kept.
+    template <class Handler>
+    [[gnu::noinline]] constexpr void read_lines(std::string_view& bytes, Handler& handler) {
+        const bool careful = text_ == sse::text::replace || bytes.size() + lines_.held().size() > room();
+        const char* const last_name = bytes.data() + (bytes.size() < 8 ? 0 : bytes.size() - 8);
+        bool keeps = keeps_block() || line_ != part::none;
+        bool slow = careful || keeps;
+        bool stopped = false;
+        loose_block block;
         lines_.split(
             bytes,
-            [&](std::string_view line) {
-                if (line_ == part::none) {
-                    read_line(line, handler);
-                } else if (!error_) {
-                    read_part<Handler>(line);
-                    end_line(handler);
+            [&](std::string_view line) __attribute__((always_inline)) {
+                if (!slow || (!keeps && is_plain(line, block))) [[likely]] {
+                    const char* const text = line.data();
+                    const auto value_from = [&](const char* begin) {
+                        return std::string_view(begin, static_cast<std::size_t>(text + line.size() - begin));
+                    };
+                    if (line.empty()) {  // an empty line dispatches the event
+                        stopped = !dispatch(block, handler);
+                        block = {};
+                        return !stopped;
+                    }
+                    // A name is told by its first four bytes at once, were they not all of this line.
+                    if (text < last_name) {
+                        const auto start = detail::load<std::uint32_t>(text);
+                        if (start == word("data")) {  // appended, each line behind an LF
+                            if (const char* const value = behind_colon(text + 4)) {
+                                if (block.data.data()) block.data = append_data(block.data, value_from(value));
+                                else block.data = value_from(value);
+                                return true;
+                            }
+                        } else if (start == word("even") && text[4] == 't') {  // becomes the type
+                            if (const char* const value = behind_colon(text + 5)) {
+                                block.type = value_from(value);
+                                return true;
+                            }
+                        } else if ((start & 0xFFFF) == word("id")) {  // becomes the id, unless it has a NUL
+                            if (const char* const value = behind_colon(text + 2); value && !detail::has_nul(line)) {
+                                block.id = value_from(value);
+                                return true;
+                            }
+                        }
+                    }
+                    if (*text == ':' && !detail::has_on_comment<Handler>) return true;  // a comment is ignored
                 }
-                return !error_ && !dispatched_;
+                if (!block.empty()) keep(block);
+                block = {};
+                const bool goes_on = read_kept(line, handler);
+                keeps = keeps_block();
+                slow = careful || keeps;
+                return goes_on;
             },
-            [&](std::string_view text) { read_part<Handler>(text); });
-        if (error_) abandon();
-        else settle();
+            [&](std::string_view text) {
+                if (!block.empty()) keep(block);
+                block = {};
+                slow = keeps = true;
+                read_part<Handler>(text);
+            });
+        if (error_) return give_up();
+        if (!stopped && !block.empty()) keep(block);
+        settle();
     }
 
-    /// A line that lies in the chunk as a whole, and nearly all do.
-    ///
-    /// \spec https://html.spec.whatwg.org/multipage/server-sent-events.html#processField
-    template <class Handler>
-    constexpr void read_line(std::string_view line, Handler& handler) {
-        if (line.empty()) {  // an empty line dispatches the event
-            dispatch(handler);
-        } else if (text_ == sse::text::replace && !detail::is_well_formed(line)) {
-            read_part<Handler>(line);  // what replaces a part of it needs memory of ours
-            end_line(handler);
-        } else if (const auto data = value_of(line, part::data)) {  // appended, each line behind an LF
-            add_data(*data);
-        } else if (const auto event = value_of(line, part::event)) {  // becomes the type
-            set(slot::type, *event);
-        } else if (const auto id = value_of(line, part::id)) {  // becomes the id, unless it has a NUL
-            set_id(*id);
-        } else if (const auto retry = value_of(line, part::retry)) {  // becomes the time, if all are digits
-            retry_ = {};
-            retry_.read(*retry);
-            set_reconnection_time(handler);
-        } else if (line.front() == ':') {  // a comment is ignored
-            if constexpr (detail::has_on_comment<Handler>) {
-                const std::string_view comment = without_space(line.substr(1));
-                if (fits(comment.size())) static_cast<void>(handler.on_comment(comment));
-            }
-        } else {  // and so is any other field
-            if constexpr (detail::has_on_unknown_field<Handler>) {
-                if (fits(line.size())) notify_of_unknown_field(line, handler);
-            }
-        }
+    static constexpr std::uint32_t word(std::string_view text) noexcept {
+        std::uint32_t word = 0;
+        for (std::size_t i = 0; i < text.size(); ++i) word |= std::uint32_t{static_cast<unsigned char>(text[i])} << (8 * i);
+        return word;
     }
 
-    /// \return the value of the line, if its field is this one: what follows the colon, less one space
-    static constexpr std::optional<std::string_view> value_of(std::string_view line, part field) noexcept {
-        const std::string_view name = name_of(field);
-        if (!line.starts_with(name)) return std::nullopt;
-        line.remove_prefix(name.size());
-        if (line.empty()) return line;
-        if (line.front() != ':') return std::nullopt;
-        return without_space(line.substr(1));
+    /// \return where the value begins, behind the colon and one space; nullptr where no colon is
+    static constexpr const char* behind_colon(const char* colon) noexcept {
+        if (detail::load<std::uint16_t>(colon) == word(": ")) return colon + 2;
+        return *colon == ':' ? colon + 1 : nullptr;
     }
 
     static constexpr std::string_view without_space(std::string_view value) noexcept {
         return value.substr(value.starts_with(' ') ? 1 : 0);
     }
 
-    constexpr void add_data(std::string_view value) {
-        const std::size_t size = has_data_ ? 1 + value.size() : value.size();
-        if (!fits(size)) return;
-        if (has_data_) {
-            keep_data();
-            kept_.append_to_line("\n");
-            kept_.append_to_line(value);
-            kept_.move_line_to_data();
-        } else {
-            loose_data_ = value;
-            has_data_ = true;
+    /// \return whether the line fits for certain, and is handed on as it came
+    constexpr bool is_plain(std::string_view line, const loose_block& block) const noexcept {
+        const std::size_t loose = block.type.size() + block.id.size() + (has_data_ ? 0 : block.data.size());
+        return line.size() + loose <= room() && (text_ == sse::text::as_is || detail::is_well_formed(line));
+    }
+
+    /// \spec https://html.spec.whatwg.org/multipage/server-sent-events.html#dispatchMessage
+    template <class Handler>
+    constexpr bool dispatch(const loose_block& block, Handler& handler) {
+        std::string_view id = block.id;
+        if (!id.data()) {
+            id = last_event_id();
+        } else {  // first, the id becomes the last event ID
+            if (has_data_) {
+                kept_.set(slot::last_event_id, id);
+            } else {
+                kept_.reserve_block(id.size());  // so that settle() need not allocate
+                loose_last_event_id_ = id;
+            }
+            if constexpr (detail::has_on_id<Handler>) static_cast<void>(handler.on_id(id));
         }
-        retained_ += size;
+        if (!block.data.data()) return true;  // without a data line there is no event
+        const std::string_view type = block.type.empty() ? "message" : block.type;
+        if (has_data_) {
+            dispatched_ = true;
+            if (!notify({type, kept_.data(), id}, handler)) return false;
+            end_block();
+            return true;
+        }
+        return notify({type, block.data, id}, handler);
     }
 
-    constexpr void set(slot which, std::string_view value) {
-        if (!fits(value.size())) return;
-        retained_ = retained_ - this->value(which).size() + value.size();
-        kept_.drop(which);
-        loose(which) = value;
+    /// \return whether to go on
+    template <class Handler>
+    static constexpr bool notify(const event_view& event, Handler& handler) {
+        if constexpr (detail::has_on_event<Handler>) static_cast<void>(handler.on_event(event));
+        else static_cast<void>(handler(event));
+        return !std::is_same_v<Handler, puller>;
     }
 
-    constexpr void set_id(std::string_view value) {
-        const std::size_t nul = value.find('\0');
-        if (nul != std::string_view::npos) {
-            static_cast<void>(fits(nul));  // the field is ignored, but up to there it might have counted
+    /// Reads a line of a block that is kept, or that is to be kept from here on.
+    template <class Handler>
+    constexpr bool read_kept(std::string_view line, Handler& handler) {
+        settle();
+        if (line_ == part::none && line.empty()) {
+            dispatch_kept(handler);
         } else {
-            set(slot::id, value);
+            read_part<Handler>(line);
+            end_line(handler);
+        }
+        return !error_ && !dispatched_;
+    }
+
+    constexpr void keep(const loose_block& block) {
+        settle();
+        if (!block.type.empty()) kept_.set(slot::type, block.type);
+        if (block.id.data()) {
+            kept_.set(slot::id, block.id);
             has_id_ = true;
         }
+        if (block.data.data()) keep_data(block.data);
+    }
+
+    constexpr void keep_data(std::string_view data) {
+        if (has_data_) return;
+        kept_.append_to_line(data);
+        kept_.move_line_to_data();
+        has_data_ = true;
+    }
+
+    /// A further line of data: together they have to be contiguous, and so are kept.
+    /// \return all of the data
+    constexpr std::string_view append_data(std::string_view data, std::string_view line) {
+        if (!has_data_) [[unlikely]] {
+            settle();
+            keep_data(data);
+        }
+        kept_.append_data_line(line);
+        return kept_.data();
     }
 
     template <class Handler>
@@ -360,7 +448,6 @@ private:
     template <class Handler>
     constexpr void read_part(std::string_view text) {
         if (line_ == part::none) {
-            keep_data();  // the line goes behind it
             line_ = part::name;
             name_size_ = 0;
         }
@@ -391,23 +478,18 @@ private:
     /// Takes the name of the field and its colon off the front of `text`.
     template <class Handler>
     constexpr void read_name(std::string_view& text) {
-        for (; !text.empty(); text.remove_prefix(1)) {
-            const char byte = text.front();
-            if (name_size_ == 0) {
-                name_ = part_beginning_with(byte);
-                if (name_ == part::unknown) return begin_unknown<Handler>();
-                if (name_ == part::comment) {
-                    text.remove_prefix(1);
-                    return begin_value<Handler>();
-                }
-            } else if (name_size_ == name_of(name_).size() && byte == ':') {
-                text.remove_prefix(1);
-                return begin_value<Handler>();
-            } else if (name_size_ == name_of(name_).size() || name_of(name_)[name_size_] != byte) {
-                return begin_unknown<Handler>();
-            }
-            ++name_size_;
+        if (text.empty()) return;
+        if (name_size_ == 0) name_ = part_beginning_with(text.front());
+        if (name_ == part::unknown) return begin_unknown<Handler>();
+        const std::string_view name = name_of(name_);
+        for (; name_size_ < name.size(); ++name_size_, text.remove_prefix(1)) {
+            if (text.empty()) return;
+            if (text.front() != name[name_size_]) return begin_unknown<Handler>();
         }
+        if (text.empty()) return;
+        if (text.front() != ':') return begin_unknown<Handler>();
+        text.remove_prefix(1);
+        begin_value<Handler>();
     }
 
     static constexpr part part_beginning_with(char byte) noexcept {
@@ -453,12 +535,11 @@ private:
         switch (ended) {
             case part::data:
                 has_data_ = true;
-                retained_ += line.size();
                 kept_.move_line_to_data();
                 break;
-            case part::event: move_line_to(slot::type); break;
+            case part::event: kept_.move_line_to(slot::type); break;
             case part::id:
-                move_line_to(slot::id);
+                kept_.move_line_to(slot::id);
                 has_id_ = true;
                 break;
             case part::retry: set_reconnection_time(handler); break;
@@ -486,58 +567,33 @@ private:
         return true;
     }
 
-    constexpr void move_line_to(slot which) noexcept {
-        retained_ = retained_ - value(which).size() + kept_.line().size();
-        loose(which) = {};
-        kept_.move_line_to(which);
-    }
-
     constexpr void keep(std::string_view text) {
         if (fits(text.size())) kept_.append_to_line(text);
     }
 
     // The end of a block, and of the stream
 
-    /// \spec https://html.spec.whatwg.org/multipage/server-sent-events.html#dispatchMessage
+    /// As dispatch(), of what is kept.
     template <class Handler>
-    constexpr void dispatch(Handler& handler) {
-        if (has_id_) kept_.reserve_block(value(slot::id).size());  // abandon() must not allocate
-        dispatched_ = true;                                        // first, the id becomes the last event ID
+    constexpr void dispatch_kept(Handler& handler) {
+        dispatched_ = true;
         if constexpr (detail::has_on_id<Handler>) {
             if (has_id_) static_cast<void>(handler.on_id(last_event_id()));
         }
-        if (has_data_) {  // without a data line there is no event
-            const event_view event = current_event();
-            if constexpr (std::is_same_v<Handler, puller>) return;
-            else if constexpr (detail::has_on_event<Handler>) static_cast<void>(handler.on_event(event));
-            else static_cast<void>(handler(event));
+        if (has_data_) {
+            const std::string_view type = kept_[slot::type];
+            if (!notify({type.empty() ? "message" : type, kept_.data(), last_event_id()}, handler)) return;
         }
         end_block();
     }
 
-    constexpr event_view current_event() const noexcept {
-        const std::string_view type = value(slot::type);
-        const std::string_view data = loose_data_.data() ? loose_data_ : kept_.data();
-        return {type.empty() ? "message" : type, data, last_event_id()};
-    }
-
     /// Forgets the block; if it was dispatched, its id is the last event ID from now on.
     constexpr void end_block() noexcept {
-        if (dispatched_ && has_id_) {
-            if (loose(slot::id).data()) kept_.drop(slot::last_event_id);
-            else kept_.rename_id_to_last_event_id();
-            loose(slot::last_event_id) = loose(slot::id);
-        }
-        for (const slot each : {slot::type, slot::id}) {
-            loose(each) = {};
-            kept_.drop(each);
-        }
-        loose_data_ = {};
-        kept_.drop_data();
+        if (dispatched_ && has_id_) kept_.rename_id_to_last_event_id();
+        kept_.drop_block();
         has_data_ = false;
         has_id_ = false;
         dispatched_ = false;
-        retained_ = value(slot::last_event_id).size();
     }
 
     template <class Handler>
@@ -545,18 +601,10 @@ private:
         if (what == at_end::deliver && !error_) {
             if (!lines_.held().empty()) read_part<Handler>(lines_.held());
             if (line_ != part::none) end_line(handler);
-            if (!error_) dispatch(handler);
+            if (!error_) dispatch_kept(handler);
         }
         restart();
         if (!dispatched_) end_block();
-    }
-
-    constexpr std::optional<event_view> pulled() noexcept {
-        if (!dispatched_) return std::nullopt;
-        const event_view event = current_event();
-        loose(slot::type) = {};
-        loose_data_ = {};
-        return event;
     }
 
     constexpr void restart() noexcept {
@@ -570,53 +618,44 @@ private:
 
     /// \return whether so many bytes more may be retained; if not, that is the error
     constexpr bool fits(std::size_t size) noexcept {
-        if (size <= kept_.limit() - retained_ - kept_.line().size()) return true;
+        if (size <= room()) return true;
         error_ = errc::event_too_large;
         return false;
     }
 
-    constexpr std::string_view& loose(slot which) noexcept { return loose_[static_cast<std::size_t>(which)]; }
-
-    constexpr std::string_view value(slot which) const noexcept {
-        const std::string_view loose = loose_[static_cast<std::size_t>(which)];
-        return loose.data() ? loose : kept_[which];
+    /// How many bytes more may be retained, besides what is loose of the block.
+    constexpr std::size_t room() const noexcept {
+        const std::size_t stale = loose_last_event_id_.data() ? kept_[slot::last_event_id].size() : 0;
+        return kept_.limit() - (kept_.size() - stale + loose_last_event_id_.size());
     }
 
-    /// The chunk is read: what still points into it is kept from here on.
-    constexpr void settle() {
-        settle(slot::last_event_id);
-        settle(slot::id);
-        if (dispatched_) return;  // who pulled the event has the chunk still
-        settle(slot::type);
-        keep_data();
+    constexpr bool keeps_block() const noexcept {
+        return has_data_ || has_id_ || !kept_[slot::type].empty();
     }
 
-    constexpr void settle(slot which) {
-        if (!loose(which).data()) return;
-        kept_.set(which, loose(which));
-        loose(which) = {};
+    /// From here on the chunk is not needed for the last event ID.
+    constexpr void settle() noexcept {
+        if (!loose_last_event_id_.data()) return;
+        kept_.set(slot::last_event_id, loose_last_event_id_);
+        loose_last_event_id_ = {};
     }
 
-    constexpr void keep_data() {
-        if (!loose_data_.data()) return;
-        kept_.append_to_line(loose_data_);
-        kept_.move_line_to_data();
-        loose_data_ = {};
-    }
-
-    /// Gives up on the stream, and lets go of the chunk.
+    /// Lets go of the block and of the chunk.
     constexpr void abandon() noexcept {
         end_block();
         restart();
-        settle(slot::last_event_id);
+        settle();
     }
 
-    // Values are kept, or loose: views into the chunk, while that is read. An event that came in one chunk is
-    // made of loose ones alone.
+    /// The limit was passed: whoever sent that shall not keep the memory either.
+    constexpr void give_up() noexcept {
+        abandon();
+        kept_.release();
+    }
+
+    // Values are kept, or loose: views into the chunk, while that is read.
     detail::event_buffer<Memory> kept_;
-    std::array<std::string_view, 3> loose_{};  // by slot; no data() where it is not loose
-    std::string_view loose_data_{};
-    std::size_t retained_ = 0;  // the size of all values, kept or loose, without the unfinished line
+    std::string_view loose_last_event_id_{};  // instead of the one kept, where it has data()
 
     line_splitter lines_{};
     detail::retry_value retry_{};

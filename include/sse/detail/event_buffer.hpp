@@ -4,6 +4,8 @@
 #include <array>
 #include <cassert>
 #include <cstddef>
+#include <cstdint>
+#include <cstring>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -16,7 +18,7 @@ namespace sse::detail {
 class heap_memory {
 public:
     constexpr heap_memory() noexcept = default;
-    constexpr explicit heap_memory(std::size_t size) : data_(new char[size]{}), size_(size) {}
+    constexpr explicit heap_memory(std::size_t size) : data_(size == 0 ? nullptr : new char[size]{}), size_(size) {}
     constexpr heap_memory(const heap_memory& other) {
         if (other.size_ == 0) return;
         *this = heap_memory(other.size_);
@@ -42,6 +44,20 @@ private:
 
 /// The values that a parser keeps besides data.
 enum class slot : unsigned char { type, id, last_event_id };
+
+/// Copies bytes: of few, the two halves, which may overlap.
+constexpr void copy_bytes(char* to, const char* from, std::size_t size) noexcept {
+    const auto copy_halves = [&](auto half) {
+        auto other = half;
+        std::memcpy(&half, from, sizeof half);
+        std::memcpy(&other, from + size - sizeof half, sizeof half);
+        std::memcpy(to, &half, sizeof half);
+        std::memcpy(to + size - sizeof half, &other, sizeof half);
+    };
+    if (std::is_constant_evaluated() || size < 4 || size > 16) std::char_traits<char>::copy(to, from, size);
+    else if (size < 8) copy_halves(std::uint32_t{});
+    else copy_halves(std::uint64_t{});
+}
 
 /// Data and the line being read grow from the front of the block, the slots from its back:
 ///
@@ -73,6 +89,9 @@ public:
         return *this;
     }
 
+    /// How many bytes are kept.
+    constexpr std::size_t size() const noexcept { return used_.data + used_.line + slots_size(); }
+
     /// How many bytes can be kept at most.
     constexpr std::size_t limit() const noexcept {
         if constexpr (growable) return limit_;
@@ -93,6 +112,15 @@ public:
         used_.line += text.size();
     }
 
+    /// Lengthens the data by an LF and a line. \pre the line being read is empty
+    constexpr void append_data_line(std::string_view text) {
+        reserve(1 + text.size());
+        char* const end = memory_.data() + used_.data;
+        *end = '\n';
+        traits::copy(end + 1, text.data(), text.size());
+        used_.data += 1 + text.size();
+    }
+
     /// Lengthens the line by `size` bytes, and moves what was in it to its end.
     /// \return where the line begins
     constexpr char* open_line(std::size_t size) {
@@ -104,21 +132,30 @@ public:
     }
 
     constexpr void drop_line() noexcept { used_.line = 0; }
-    constexpr void drop_data() noexcept { used_.data = 0; }
+    constexpr void drop_block() noexcept {
+        used_.data = 0;
+        if ((size_of(slot::type) | size_of(slot::id)) != 0) {
+            drop(slot::type);
+            drop(slot::id);
+        }
+    }
     constexpr void move_line_to_data() noexcept { used_.data += std::exchange(used_.line, 0); }
 
     constexpr void move_line_to(slot which) noexcept {
-        take_out(which);
+        drop(which);
         const std::string_view text = line();
         traits::move(put_in(which, text.size()), text.data(), text.size());  // no room is needed but its own
         drop_line();
     }
 
-    /// \pre `text` does not lie in this buffer
+    /// Where this throws, the slot is as it was. \pre `text` does not lie in this buffer
     constexpr void set(slot which, std::string_view text) {
-        take_out(which);
-        reserve(text.size());
-        traits::copy(put_in(which, text.size()), text.data(), text.size());
+        if (size_of(which) != text.size()) {
+            reserve_block(size() - size_of(which) + text.size());
+            drop(which);
+            put_in(which, text.size());
+        }
+        copy_bytes(memory_.data() + position(which), text.data(), text.size());
     }
 
     constexpr void drop(slot which) noexcept {
@@ -127,17 +164,22 @@ public:
 
     /// What is kept as the id is from now on kept as the last event ID.
     constexpr void rename_id_to_last_event_id() noexcept {
-        take_out(slot::last_event_id);
+        drop(slot::last_event_id);
         std::swap(used_.sizes[index(slot::id)], used_.sizes[index(slot::last_event_id)]);
-        for (slot& which : used_.order) {
-            if (which == slot::id) which = slot::last_event_id;
-            else if (which == slot::last_event_id) which = slot::id;
-        }
+        std::swap(used_.backs[index(slot::id)], used_.backs[index(slot::last_event_id)]);
     }
 
     /// Makes the block as large as `size`, so that so much can be set later without an allocation.
     constexpr void reserve_block(std::size_t size) {
-        if (size > memory_.size()) grow(size);
+        assert(size <= limit());
+        if (size > memory_.size()) [[unlikely]] grow(size);
+    }
+
+    /// Gives the memory back, where nothing is kept.
+    constexpr void release() noexcept {
+        if constexpr (growable) {
+            if (size() == 0) memory_ = new_memory(0);
+        }
     }
 
 private:
@@ -148,52 +190,41 @@ private:
     struct layout {
         std::size_t data = 0;
         std::size_t line = 0;
+        std::size_t slots = 0;  // the size of them all
         std::array<std::size_t, 3> sizes{};
-        std::array<slot, 3> order{slot::last_event_id, slot::id, slot::type};  // outermost first
+        std::array<std::size_t, 3> backs{};  // how far each slot begins before the end of the block
     };
 
     static constexpr std::size_t index(slot which) noexcept { return static_cast<std::size_t>(which); }
     constexpr std::size_t size_of(slot which) const noexcept { return used_.sizes[index(which)]; }
-    constexpr std::size_t slots_size() const noexcept {
-        return used_.sizes[0] + used_.sizes[1] + used_.sizes[2];
-    }
+    constexpr std::size_t position(slot which) const noexcept { return memory_.size() - used_.backs[index(which)]; }
+    constexpr std::size_t slots_size() const noexcept { return used_.slots; }
 
-    constexpr std::size_t position(slot which) const noexcept {
-        std::size_t position = memory_.size();
-        for (const slot each : used_.order) {
-            position -= size_of(each);
-            if (each == which) break;
-        }
-        return position;
-    }
-
-    /// Empties a slot, closes the gap, and makes the slot the innermost.
+    /// Empties a slot and closes the gap.
     constexpr void take_out(slot which) noexcept {
-        const std::size_t innermost = memory_.size() - slots_size();
-        char* const begin = memory_.data() + innermost;
-        traits::move(begin + size_of(which), begin, position(which) - innermost);
-        used_.sizes[index(which)] = 0;
-
-        std::size_t i = 0;
-        while (used_.order[i] != which) ++i;
-        for (; i + 1 < used_.order.size(); ++i) used_.order[i] = used_.order[i + 1];
-        used_.order[i] = which;
+        const std::size_t back = used_.backs[index(which)];
+        const std::size_t size = std::exchange(used_.sizes[index(which)], 0);
+        const std::size_t further_in = used_.slots - back;
+        used_.slots -= size;
+        char* const begin = memory_.data() + (memory_.size() - back - further_in);
+        traits::move(begin + size, begin, further_in);
+        for (std::size_t& each : used_.backs) {
+            if (each > back) each -= size;
+        }
     }
 
-    /// Gives a slot its size. \pre it has just been taken out
+    /// Gives an empty slot its size, as the innermost.
     /// \return where it begins
     constexpr char* put_in(slot which, std::size_t size) noexcept {
         used_.sizes[index(which)] = size;
-        return memory_.data() + memory_.size() - slots_size();
+        used_.slots += size;
+        used_.backs[index(which)] = slots_size();
+        return memory_.data() + (memory_.size() - slots_size());
     }
 
-    constexpr void reserve(std::size_t size) {
-        const std::size_t needed = used_.data + used_.line + slots_size() + size;
-        assert(needed <= limit());
-        if (needed > memory_.size()) grow(needed);
-    }
+    constexpr void reserve(std::size_t size) { reserve_block(this->size() + size); }
 
-    constexpr void grow(std::size_t needed) {
+    [[gnu::noinline]] constexpr void grow(std::size_t needed) {
         if constexpr (growable) {
             std::size_t size = memory_.size() < limit_ / 2 ? 2 * memory_.size() : limit_;
             if (size < 128) size = limit_ < 128 ? limit_ : 128;

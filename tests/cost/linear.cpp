@@ -1,0 +1,154 @@
+// Parses or encodes a text of one shape and size, for linear.py to count the instructions.
+//
+//     linear                    lists the shapes, each behind the larger of its two sizes
+//     linear BYTES SHAPE
+#include <sse/encoder.hpp>
+#include <sse/parser.hpp>
+
+#include <fmt/format.h>
+
+#include <cstddef>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+
+namespace {
+
+constexpr std::size_t kib = 1024;
+constexpr std::size_t mib = 1024 * kib;
+
+std::string repeat(std::string_view text, std::size_t size) {
+    std::string out;
+    out.reserve(size);
+    while (out.size() + text.size() <= size) out += text;
+    return out;
+}
+
+std::string make_line(std::size_t size) { return "data: " + std::string(size, 'x') + "\n\n"; }
+
+std::string make_small_events(std::size_t size) { return repeat("data: 42\n\n", size); }
+
+std::string make_mixed_events(std::size_t size) {
+    return repeat(
+        "id: 7\nevent: tick\ndata: one\ndata: two\n\n"
+        ": keep-alive\r\n\r\n"
+        "retry: 10\rdata\r\r"
+        "other: field\ndata:\n\n",
+        size);
+}
+
+std::string make_data_lines(std::size_t size) { return repeat("data: x\n", size) + '\n'; }
+
+/// One event whose fields of a hundred bytes are set over and over while its data grows.
+std::string make_fields_by_turns(std::size_t size) {
+    const std::string value(100, 'x');
+    return repeat("id: " + value + "\nevent: " + value + "\ndata: " + value + '\n', size) + '\n';
+}
+
+std::string make_short_ids(std::size_t size) {
+    return "event: " + std::string(size / 2, 'x') + '\n' + repeat("id: 7\ndata: x\n", size / 2) + '\n';
+}
+
+std::string make_short_types(std::size_t size) {
+    return "id: " + std::string(size / 2, 'x') + '\n' + repeat("event: e\ndata: x\n", size / 2) + '\n';
+}
+
+std::string make_ill_formed_line(std::size_t size) { return "data: " + std::string(size, '\xFF') + "\n\n"; }
+
+std::string make_line_breaks(std::size_t size) { return std::string(size, '\n'); }
+
+std::string make_letters(std::size_t size) { return std::string(size, 'x'); }
+
+bool feed(std::string_view stream, std::size_t chunk_size, const sse::parser_options& options = {}) {
+    sse::parser parser(options);
+    std::size_t events = 0;
+    while (!stream.empty()) {
+        const std::string_view chunk = stream.substr(0, chunk_size);
+        stream.remove_prefix(chunk.size());
+        if (parser.feed(chunk, [&](const sse::event_view&) { ++events; })) return false;
+    }
+    return events > 0 && !parser.pending();
+}
+
+bool feed_whole(std::string_view stream) { return feed(stream, stream.size()); }
+bool feed_chunks(std::string_view stream) { return feed(stream, 16 * kib); }
+bool feed_small_chunks(std::string_view stream) { return feed(stream, 64); }
+bool feed_bytes(std::string_view stream) { return feed(stream, 1); }
+bool feed_and_replace(std::string_view stream) {
+    return feed(stream, 16 * kib, {.text = sse::text::replace});
+}
+
+bool pull(std::string_view stream) {
+    sse::parser parser;
+    std::size_t events = 0;
+    while (parser.next(stream)) ++events;
+    return events > 0 && !parser.error() && !parser.pending();
+}
+
+bool encode(std::string_view data) {
+    std::string out;
+    return !sse::encode_to(out, {.data = data}) && out.size() > data.size();
+}
+
+bool encode_small_messages(std::string_view data) {
+    std::string out;
+    for (; !data.empty(); data.remove_prefix(1)) {
+        if (sse::encode_to(out, {.data = data.substr(0, 1)})) return false;
+    }
+    return true;
+}
+
+bool encode_pieces(std::string_view data) {
+    std::string out;
+    sse::encoder encoder(out);
+    if (encoder.begin_event()) return false;
+    for (; !data.empty(); data.remove_prefix(1)) {
+        if (encoder.write_data(data.substr(0, 1))) return false;
+    }
+    return !encoder.end_event();
+}
+
+struct shape {
+    std::string_view name;
+    std::size_t size;  // the larger of the two that are compared
+    std::string (*make)(std::size_t size);
+    bool (*use)(std::string_view text);
+};
+
+constexpr shape shapes[] = {
+    {"a line in 16 KiB chunks", 8 * mib, make_line, feed_chunks},
+    {"a line byte by byte", mib, make_line, feed_bytes},
+    {"small events in one call", 4 * mib, make_small_events, feed_whole},
+    {"small events pulled", 4 * mib, make_small_events, pull},
+    {"mixed events byte by byte", mib, make_mixed_events, feed_bytes},
+    {"data lines in one call", 4 * mib, make_data_lines, feed_whole},
+    {"data lines byte by byte", mib, make_data_lines, feed_bytes},
+    {"id, type, data by turns", 4 * mib, make_fields_by_turns, feed_small_chunks},
+    {"short ids, one long type", 4 * mib, make_short_ids, feed_small_chunks},
+    {"short types, one long id", 4 * mib, make_short_types, feed_small_chunks},
+    {"an ill-formed line", 4 * mib, make_ill_formed_line, feed_and_replace},
+    {"encode line breaks", 2 * mib, make_line_breaks, encode},
+    {"encode without a break", 8 * mib, make_letters, encode},
+    {"encode small messages", mib, make_letters, encode_small_messages},
+    {"encode pieces of a byte", mib, make_letters, encode_pieces},
+};
+
+}  // namespace
+
+/// Only what happens in here is counted. The result is turned over, for a tail call would leave before the
+/// work begins.
+extern "C" [[gnu::noinline]] int measured(const shape& shape, std::string_view text) {
+    return shape.use(text) ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(int argc, char** argv) {
+    if (argc != 3) {
+        for (const shape& shape : shapes) fmt::print("{} {}\n", shape.size, shape.name);
+        return EXIT_SUCCESS;
+    }
+    for (const shape& shape : shapes) {
+        if (shape.name == argv[2]) return measured(shape, shape.make(std::strtoull(argv[1], nullptr, 10)));
+    }
+    fmt::print(stderr, "no such shape\n");
+    return EXIT_FAILURE;
+}
