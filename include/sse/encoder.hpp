@@ -48,19 +48,13 @@ constexpr error check(const message& message) noexcept {
 /// Calls `use(line)` for each line of a text; they are parted by CR LF, LF or CR. There is always a last one,
 /// be it empty.
 template <class Use>
-constexpr void for_each_line(std::string_view text, Use use) {
-    const char* line = text.data();
-    const char* const last = line + text.size();
-    for_each_line_end(line, last, 4, [&](const char* end) {
-        if (end == line && *end == '\n' && end != text.data() && end[-1] == '\r') {
-            ++line;
-            return true;
-        }
-        use(std::string_view(line, static_cast<std::size_t>(end - line)));
-        line = end + 1;
-        return true;
-    });
-    use(std::string_view(line, static_cast<std::size_t>(last - line)));
+[[gnu::always_inline]] constexpr void for_each_line(std::string_view text, Use use) {
+    for (;;) {
+        const std::size_t size = find_line_end(text);
+        use(text.substr(0, size));
+        if (size == text.size()) return;
+        text.remove_prefix(size + (text.substr(size).starts_with("\r\n") ? 2 : 1));
+    }
 }
 
 template <class Output>
@@ -92,7 +86,7 @@ inline constexpr std::string_view data_field = "data: ";
 class data_pieces {
 public:
     template <class Output>
-    constexpr void put(Output& output, std::string_view piece) {
+    [[gnu::always_inline]] constexpr void put(Output& output, std::string_view piece) {
         if (!begun_) output.put(data_field);
         begun_ = true;
         if (piece.empty()) return;
@@ -101,10 +95,7 @@ public:
 
         bool first = true;
         for_each_line(piece.substr(ends_crlf ? 1 : 0), [&](std::string_view line) {
-            if (!first) {
-                output.put("\n");
-                output.put(data_field);
-            }
+            if (!first) output.put("\ndata: ");
             first = false;
             output.put(line);
         });
@@ -122,7 +113,7 @@ private:
 };
 
 template <class Output>
-constexpr void put_message(Output& output, const message& message) {
+[[gnu::always_inline]] constexpr void put_message(Output& output, const message& message) {
     put_head(output, message);
     data_pieces data;
     if (message.data) data.put(output, *message.data);

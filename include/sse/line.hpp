@@ -10,6 +10,13 @@
 #include <string_view>
 #include <type_traits>
 
+// The loops over lines pay only where all of them becomes one function.
+#if defined(__GNUC__)
+#define SSE_INLINE __attribute__((always_inline))
+#else
+#define SSE_INLINE
+#endif
+
 namespace sse {
 
 /// Cuts a stream into lines, chunk by chunk, without copying and without holding back a finished line.
@@ -28,7 +35,7 @@ public:
     ///       the first bytes of a byte order mark that proved to be none: these live as long as the program.
     /// \complexity linear in the bytes taken off `chunk`, and at most 64 more
     template <class OnLine, class OnPart>
-    __attribute__((always_inline)) constexpr void split(std::string_view& chunk, OnLine on_line, OnPart on_part) {
+    SSE_INLINE constexpr void split(std::string_view& chunk, OnLine on_line, OnPart on_part) {
         if (chunk.empty()) return;
         if (at_start_) {
             if (!pass_byte_order_mark(chunk, on_part)) return;
@@ -41,7 +48,7 @@ public:
         const char* const last = first + chunk.size();
         const char* line = first;
         bool goes_on = true;
-        detail::for_each_line_end(first, last, blocks_, [&](const char* end) __attribute__((always_inline)) {
+        detail::for_each_line_end(chunk, window_, [&](const char* end) SSE_INLINE {
             const std::string_view text(line, static_cast<std::size_t>(end - line));
             line = end + 1;
             if (text.empty() && end != first && end[-1] == '\r' && *end == '\n') return true;
@@ -51,14 +58,32 @@ public:
             if (line != last) on_part(std::string_view(line, static_cast<std::size_t>(last - line)));
             line = last;
         }
-        const auto taken = static_cast<std::size_t>(line - first);
-        blocks_ = taken / 64 + 1 < detail::most_blocks ? taken / 64 + 1 : detail::most_blocks;
+        window_ = static_cast<std::size_t>(line - first) / 64 * 64 + 64;
         after_cr_ = line[-1] == '\r';
         if (after_cr_ && line != last && *line == '\n') {
             after_cr_ = false;
             ++line;
         }
         chunk.remove_prefix(static_cast<std::size_t>(line - first));
+    }
+
+    /// The rest of a line of which a part was given out before, or a further part of it.
+    struct rest {
+        std::string_view text;
+        bool ended;
+    };
+
+    /// Takes the rest of a line off the front of `chunk`. \pre the last chunk ended in on_part
+    constexpr rest take_rest(std::string_view& chunk) noexcept {
+        const std::size_t size = detail::find_line_end(chunk);
+        const std::string_view text = chunk.substr(0, size);
+        chunk.remove_prefix(size);
+        if (chunk.empty()) return {text, false};
+        const bool is_cr = chunk.front() == '\r';
+        chunk.remove_prefix(1);
+        after_cr_ = is_cr && chunk.empty();
+        if (is_cr && chunk.starts_with('\n')) chunk.remove_prefix(1);
+        return {text, true};
     }
 
     /// The bytes so far of what may yet be a byte order mark; at the end of the stream they are text.
@@ -88,10 +113,12 @@ private:
         return true;
     }
 
-    std::size_t blocks_ = 4;      // how far to look ahead first: as far as was of use the last time
+    std::size_t window_ = 64;      // how far to look ahead first: as far as was of use the last time
     bool at_start_ = true;
     bool after_cr_ = false;
     std::uint8_t mark_size_ = 0;  // how much of a byte order mark has come
 };
 
 }  // namespace sse
+
+#undef SSE_INLINE

@@ -20,6 +20,13 @@
 #include <type_traits>
 #include <utility>
 
+// The loop over lines pays only where all of it becomes one function.
+#if defined(__GNUC__)
+#define SSE_INLINE __attribute__((always_inline))
+#else
+#define SSE_INLINE
+#endif
+
 namespace sse {
 
 /// What becomes of bytes that are not UTF-8.
@@ -180,7 +187,7 @@ public:
     /// blank line.
     constexpr bool pending() const noexcept {
         if (dispatched_ || error_) return false;
-        return keeps_block() || line_ != part::none || !lines_.held().empty();
+        return keeps_ || !lines_.held().empty();
     }
 
     /// The ID to send when connecting again: that of the last complete block which had one, or else the one
@@ -256,90 +263,100 @@ private:
     template <class Handler>
     constexpr void read(std::string_view& bytes, Handler& handler) {
         if (error_) return;
-        if (line_ != part::none) {
-            const std::size_t size = detail::find_line_end(bytes);
-            read_part<Handler>(bytes.substr(0, size));
-            bytes.remove_prefix(size);
-            if (error_) return give_up();
-            if (bytes.empty()) return;
-        }
+        if (line_ != part::none && !continue_line(bytes, handler)) return;
         read_lines(bytes, handler);
     }
 
-    /// Nearly every block lies in one chunk, and has each field at most once. Its values are left where they
-    /// are, and never leave the registers. Whatever is different goes by way of what is kept.
+    /// \return whether there is more to read
+    template <class Handler>
+    constexpr bool continue_line(std::string_view& bytes, Handler& handler) {
+        const auto [text, ended] = lines_.take_rest(bytes);
+        if (line_ == part::data && !after_colon_) keep(text);
+        else read_part<Handler>(text);
+        if (ended) end_line(handler);
+        if (error_) give_up();
+        return !error_ && !bytes.empty();
+    }
+
+    /// Nearly every block lies in one chunk. Its values are left there, and `block` is all that is known of
+    /// them until the blank line; whatever is different goes by way of what is kept.
     template <class Handler>
     [[gnu::noinline]] constexpr void read_lines(std::string_view& bytes, Handler& handler) {
-        const bool careful = text_ == sse::text::replace || bytes.size() + lines_.held().size() > room();
-        const char* const last_name = bytes.data() + (bytes.size() < 8 ? 0 : bytes.size() - 8);
-        bool keeps = keeps_block() || line_ != part::none;
-        bool slow = careful || keeps;
+        const bool careful = text_ == sse::text::replace || bytes.size() + 2 > room();
+        const char* const last = bytes.data() + bytes.size();
+        bool slow = careful || keeps_;
         bool stopped = false;
         loose_block block;
         lines_.split(
             bytes,
-            [&](std::string_view line) __attribute__((always_inline)) {
-                if (!slow || (!keeps && is_plain(line, block))) [[likely]] {
-                    const char* const text = line.data();
-                    const auto value_from = [&](const char* begin) {
-                        return std::string_view(begin, static_cast<std::size_t>(text + line.size() - begin));
-                    };
+            [&](std::string_view line) SSE_INLINE {
+                if (!slow || (!keeps_ && is_plain(line, block))) [[likely]] {
                     if (line.empty()) {  // an empty line dispatches the event
                         stopped = !dispatch(block, handler);
                         block = {};
                         return !stopped;
                     }
-                    // A name is told by its first four bytes at once, were they not all of this line.
-                    if (text < last_name) {
-                        const auto start = detail::load<std::uint32_t>(text);
-                        if (start == word("data")) {  // appended, each line behind an LF
-                            if (const char* const value = behind_colon(text + 4)) {
-                                if (block.data.data()) block.data = append_data(block.data, value_from(value));
-                                else block.data = value_from(value);
-                                return true;
-                            }
-                        } else if (start == word("even") && text[4] == 't') {  // becomes the type
-                            if (const char* const value = behind_colon(text + 5)) {
-                                block.type = value_from(value);
-                                return true;
-                            }
-                        } else if ((start & 0xFFFF) == word("id")) {  // becomes the id, unless it has a NUL
-                            if (const char* const value = behind_colon(text + 2); value && !detail::has_nul(line)) {
-                                block.id = value_from(value);
-                                return true;
-                            }
-                        }
-                    }
-                    if (*text == ':' && !detail::has_on_comment<Handler>) return true;  // a comment is ignored
+                    if (read_field(line, last, block)) return true;
+                    if (line.front() == ':' && !detail::has_on_comment<Handler>) return true;
                 }
-                if (!block.empty()) keep(block);
-                block = {};
+                keep(block);
                 const bool goes_on = read_kept(line, handler);
-                keeps = keeps_block();
-                slow = careful || keeps;
+                slow = careful || keeps_;
                 return goes_on;
             },
             [&](std::string_view text) {
-                if (!block.empty()) keep(block);
-                block = {};
-                slow = keeps = true;
+                keep(block);
                 read_part<Handler>(text);
+                slow = true;
             });
         if (error_) return give_up();
-        if (!stopped && !block.empty()) keep(block);
+        if (!stopped) keep(block);
         settle();
     }
 
+    /// \return whether the line is data, event or id: most lines are, and only these are looked for here
+    /// \pre up to `last` the bytes behind the line can be read
+    /// \spec https://html.spec.whatwg.org/multipage/server-sent-events.html#processField
+    [[gnu::always_inline]] constexpr bool read_field(std::string_view line, const char* last,
+                                                     loose_block& block) {
+        const char* const text = line.data();
+        if (last - text < 8) return false;
+        // No name holds a line end, so what equals one lies in this line.
+        const auto begins_with = [&](std::string_view name) {
+            return detail::load<std::uint32_t>(text) == word(name);
+        };
+        const auto value_from = [&](const char* begin) {
+            return std::string_view(begin, static_cast<std::size_t>(text + line.size() - begin));
+        };
+        if (begins_with("data")) {  // appended, each line behind an LF
+            const char* const value = behind_colon(text + 4);
+            if (value == nullptr) return false;
+            block.data = block.data.data() ? append_data(block.data, value_from(value)) : value_from(value);
+            return true;
+        }
+        if (begins_with("even") && text[4] == 't') {  // becomes the type
+            const char* const value = behind_colon(text + 5);
+            if (value == nullptr) return false;
+            block.type = value_from(value);
+            return true;
+        }
+        if (text[0] == 'i' && text[1] == 'd') {  // becomes the id, unless it has a NUL
+            const char* const value = behind_colon(text + 2);
+            if (value == nullptr || detail::has_nul(line)) return false;
+            block.id = value_from(value);
+            return true;
+        }
+        return false;
+    }
+
     static constexpr std::uint32_t word(std::string_view text) noexcept {
-        std::uint32_t word = 0;
-        for (std::size_t i = 0; i < text.size(); ++i) word |= std::uint32_t{static_cast<unsigned char>(text[i])} << (8 * i);
-        return word;
+        return detail::load<std::uint32_t>(text.data());
     }
 
     /// \return where the value begins, behind the colon and one space; nullptr where no colon is
     static constexpr const char* behind_colon(const char* colon) noexcept {
-        if (detail::load<std::uint16_t>(colon) == word(": ")) return colon + 2;
-        return *colon == ':' ? colon + 1 : nullptr;
+        if (colon[0] == ':' && colon[1] == ' ') [[likely]] return colon + 2;
+        return colon[0] == ':' ? colon + 1 : nullptr;
     }
 
     static constexpr std::string_view without_space(std::string_view value) noexcept {
@@ -359,7 +376,7 @@ private:
         if (!id.data()) {
             id = last_event_id();
         } else {  // first, the id becomes the last event ID
-            if (has_data_) {
+            if (has_data_ || std::is_same_v<Handler, puller>) {
                 kept_.set(slot::last_event_id, id);
             } else {
                 kept_.reserve_block(id.size());  // so that settle() need not allocate
@@ -399,7 +416,9 @@ private:
         return !error_ && !dispatched_;
     }
 
-    constexpr void keep(const loose_block& block) {
+    /// From here on what was read of the block is kept.
+    constexpr void keep(loose_block& block) {
+        if (block.empty()) return;
         settle();
         if (!block.type.empty()) kept_.set(slot::type, block.type);
         if (block.id.data()) {
@@ -407,6 +426,8 @@ private:
             has_id_ = true;
         }
         if (block.data.data()) keep_data(block.data);
+        keeps_ = keeps_block();
+        block = {};
     }
 
     constexpr void keep_data(std::string_view data) {
@@ -448,6 +469,13 @@ private:
     template <class Handler>
     constexpr void read_part(std::string_view text) {
         if (line_ == part::none) {
+            keeps_ = true;
+            if (begins_with_data(text)) {
+                line_ = part::data;
+                if (has_data_) keep("\n");
+                const char* const value = behind_colon(text.data() + 4);
+                return keep(text.substr(static_cast<std::size_t>(value - text.data())));
+            }
             line_ = part::name;
             name_size_ = 0;
         }
@@ -473,6 +501,10 @@ private:
             case part::name:
             case part::none: break;
         }
+    }
+
+    static constexpr bool begins_with_data(std::string_view text) noexcept {
+        return text.size() >= 8 && detail::load<std::uint32_t>(text.data()) == word("data") && text[4] == ':';
     }
 
     /// Takes the name of the field and its colon off the front of `text`.
@@ -529,7 +561,7 @@ private:
         }
         const part ended = std::exchange(line_, part::none);
         after_colon_ = false;
-        if (error_ || !replace_in_line()) return;
+        if (error_ || !(text_ == sse::text::as_is || replace_in_line())) return;
 
         const std::string_view line = kept_.line();
         switch (ended) {
@@ -555,11 +587,12 @@ private:
             case part::name:
             case part::none: break;
         }
+        keeps_ = keeps_block();
     }
 
     /// \return whether what replaces the ill-formed parts of the line stays within the limit
     constexpr bool replace_in_line() {
-        if (text_ == sse::text::as_is || detail::is_well_formed(kept_.line())) return true;
+        if (detail::is_well_formed(kept_.line())) return true;
         const std::size_t growth = detail::replacement_growth(kept_.line());
         if (!fits(growth)) return false;
         char* const begin = kept_.open_line(growth);
@@ -594,6 +627,7 @@ private:
         has_data_ = false;
         has_id_ = false;
         dispatched_ = false;
+        keeps_ = line_ != part::none;
     }
 
     template <class Handler>
@@ -610,6 +644,7 @@ private:
     constexpr void restart() noexcept {
         lines_.reset();
         line_ = part::none;
+        keeps_ = false;
         after_colon_ = false;
         kept_.drop_line();
     }
@@ -666,6 +701,7 @@ private:
     bool has_data_ = false;    // a data line was read: no data and empty data differ
     bool has_id_ = false;      // the block has an id, which does not count before the block is complete
     bool dispatched_ = false;  // the block is complete, and whoever gets its event has it
+    bool keeps_ = false;       // something of the block is kept, or of a line in parts
     bool reading_ = false;
 
     part line_ = part::none;
@@ -682,3 +718,5 @@ template <std::size_t Size>
 using fixed_parser = basic_parser<std::array<char, Size>>;
 
 }  // namespace sse
+
+#undef SSE_INLINE

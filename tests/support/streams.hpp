@@ -13,15 +13,16 @@
 namespace test {
 
 /// What differs from stream to stream: how long the lines are, how many make an event, and how they end.
-inline constexpr std::array<std::string_view, 8> stream_names{
-    "llm",        // one data line of some 230 bytes: a chunk of a chat completion
-    "anthropic",  // an event line, and a data line of some 120 bytes
+inline constexpr std::array<std::string_view, 9> stream_names{
+    "llm",        // one data line of 230 bytes: a chunk of a chat completion, padded to that length
+    "anthropic",  // an event line, and a data line of 120 bytes
     "ticks",      // id, event, and 12 bytes of data
     "big",        // data lines of 64 KiB
     "multiline",  // 20 data lines of 60 bytes
     "crlf",       // llm with CR LF
     "cr",         // ticks with CR
     "comments",   // llm with a keep-alive comment before every other event
+    "varied",     // llm with lines of 158 to 317 bytes: their ends cannot be foreseen
 };
 
 /// Makes one event after another. The same seed makes the same bytes on every machine.
@@ -43,32 +44,37 @@ private:
             out += end;
         };
         if (kind == "comments" && count_ % 2 == 0) line(": keep-alive"), line();
-        if (kind == "llm" || kind == "comments") {
-            line(R"(data: {"id":"chatcmpl-B9MHDbslfkBeAs8l4bebGdFO)", number,
-                 R"(","object":"chat.completion.chunk","created":1741569952,"model":"gpt-4o-mini-2024-07-18",)",
-                 R"("choices":[{"index":0,"delta":{"content":" )", word(1, 12),
-                 R"("},"logprobs":null,"finish_reason":null}]})");
+        if (kind == "llm" || kind == "comments" || kind == "varied") {
+            const std::string content = word(1, 12);
+            const std::string padding = kind == "varied" ? word(0, 148) : word(73 - content.size());
+            line(R"(data: {"id":"chatcmpl-B9MHDb)", number,
+                 R"(","object":"chat.completion.chunk","model":"gpt-4o-mini",)",
+                 R"("choices":[{"index":0,"delta":{"content":" )", content, R"("}}],"obfuscation":")", padding,
+                 R"("})");
         } else if (kind == "anthropic") {
             line("event: content_block_delta");
             line(R"(data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":" )",
-                 word(10, 34), R"("}})");
+                 word(33), R"("}})");
         } else if (kind == "ticks") {
             line("id: ", number);
             line("event: tick");
-            line("data: ", word(12, 12));
+            line("data: ", word(12));
         } else if (kind == "big") {
-            line("data: ", word(65'536, 65'536));
+            line("data: ", word(65'536));
         } else {
-            for (int i = 0; i < 20; ++i) line("data: ", word(54, 54));
+            for (int i = 0; i < 20; ++i) line("data: ", word(54));
         }
         line();
     }
 
-    /// Some letters, at least `shortest` and at most `longest`.
-    std::string word(std::uint32_t shortest, std::uint32_t longest) {
-        std::string letters(shortest + random_() % (longest - shortest + 1), ' ');
+    std::string word(std::size_t size) {
+        std::string letters(size, ' ');
         for (char& letter : letters) letter = static_cast<char>('a' + random_() % 26);
         return letters;
+    }
+
+    std::string word(std::size_t shortest, std::size_t longest) {
+        return word(shortest + random_() % (longest - shortest + 1));
     }
 
     std::string_view name_;

@@ -1,11 +1,11 @@
 // All that a parser retains, in one block of memory, so that one limit bounds it.
 #pragma once
 
+#include "bytes.hpp"
+
 #include <array>
 #include <cassert>
 #include <cstddef>
-#include <cstdint>
-#include <cstring>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -44,20 +44,6 @@ private:
 
 /// The values that a parser keeps besides data.
 enum class slot : unsigned char { type, id, last_event_id };
-
-/// Copies bytes: of few, the two halves, which may overlap.
-constexpr void copy_bytes(char* to, const char* from, std::size_t size) noexcept {
-    const auto copy_halves = [&](auto half) {
-        auto other = half;
-        std::memcpy(&half, from, sizeof half);
-        std::memcpy(&other, from + size - sizeof half, sizeof half);
-        std::memcpy(to, &half, sizeof half);
-        std::memcpy(to + size - sizeof half, &other, sizeof half);
-    };
-    if (std::is_constant_evaluated() || size < 4 || size > 16) std::char_traits<char>::copy(to, from, size);
-    else if (size < 8) copy_halves(std::uint32_t{});
-    else copy_halves(std::uint64_t{});
-}
 
 /// Data and the line being read grow from the front of the block, the slots from its back:
 ///
@@ -108,7 +94,7 @@ public:
     /// Lengthens the line. \pre what is kept stays within `limit()`, here and below
     constexpr void append_to_line(std::string_view text) {
         reserve(text.size());
-        traits::copy(memory_.data() + used_.data + used_.line, text.data(), text.size());
+        copy_bytes(memory_.data() + used_.data + used_.line, text.data(), text.size());
         used_.line += text.size();
     }
 
@@ -117,7 +103,7 @@ public:
         reserve(1 + text.size());
         char* const end = memory_.data() + used_.data;
         *end = '\n';
-        traits::copy(end + 1, text.data(), text.size());
+        copy_bytes(end + 1, text.data(), text.size());
         used_.data += 1 + text.size();
     }
 

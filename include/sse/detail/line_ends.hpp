@@ -1,40 +1,31 @@
 // Which bytes end a line: 64 of them at a time, by the widest instructions that the processor has.
 #pragma once
 
-#include <array>
-#include <bit>
+#include "bytes.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <string_view>
 #include <type_traits>
 
-// SSE_SIMD_PORTABLE, SSE_SIMD_SSE2, SSE_SIMD_NEON or SSE_SIMD_AVX2, where defined, forces one path.
-#if !defined(SSE_SIMD_PORTABLE)
-#if defined(__SSE2__) && defined(__GNUC__)
-#define SSE_HAS_SSE2
-#elif defined(__aarch64__) && defined(__ORDER_LITTLE_ENDIAN__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-#define SSE_HAS_NEON
+// Which instructions there are to be had. SSE_SIMD_PORTABLE, SSE_SIMD_SSE2 and SSE_SIMD_AVX2 force a path.
+#if defined(SSE_SIMD_PORTABLE) || !defined(__GNUC__)
+#define SSE_PATH portable
+#elif defined(__SSE2__)
+#define SSE_PATH sse2
+#if !defined(SSE_SIMD_SSE2)
+#define SSE_PATH_AVX2
 #endif
+#elif defined(__aarch64__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define SSE_PATH neon
+#else
+#define SSE_PATH portable
 #endif
 
 namespace sse::detail {
 
-/// The bytes of a text as a number whose lowest byte is the first, on any machine.
-template <class Word>
-constexpr Word load(const char* text) noexcept {
-    Word word = 0;
-    if (!std::is_constant_evaluated() && std::endian::native == std::endian::little) {
-        std::memcpy(&word, text, sizeof word);
-    } else {
-        for (std::size_t i = 0; i < sizeof word; ++i) {
-            word = static_cast<Word>(word | Word{static_cast<unsigned char>(text[i])} << (8 * i));
-        }
-    }
-    return word;
-}
-
-// Each of these says of 64 bytes which are CR or LF: bit i of byte i.
+// Each path answers for 64 bytes, and some for 16, which of them are CR or LF: bit i for byte i.
 
 namespace portable {
 
@@ -44,7 +35,6 @@ constexpr std::uint64_t zero_bytes(std::uint64_t word) noexcept {
     return ~(((word & low_bits) + low_bits) | word | low_bits);
 }
 
-/// The same of eight bytes.
 constexpr std::uint64_t line_ends_in_8(const char* text) noexcept {
     constexpr std::uint64_t ones = 0x0101010101010101;
     const auto word = load<std::uint64_t>(text);
@@ -52,23 +42,19 @@ constexpr std::uint64_t line_ends_in_8(const char* text) noexcept {
     return (high_bits >> 7) * 0x0102040810204080 >> 56;  // gathers bit 8 * i into bit i
 }
 
-constexpr std::uint64_t line_ends(const char* text) noexcept {
-    std::uint64_t mask = 0;
-    for (int i = 0; i < 64; i += 8) mask |= line_ends_in_8(text + i) << i;
-    return mask;
+constexpr std::uint64_t line_ends_in_16(const char* text) noexcept {
+    return line_ends_in_8(text) | line_ends_in_8(text + 8) << 8;
+}
+
+constexpr std::uint64_t line_ends_in_64(const char* text) noexcept {
+    return line_ends_in_16(text) | line_ends_in_16(text + 16) << 16 | line_ends_in_16(text + 32) << 32 |
+           line_ends_in_16(text + 48) << 48;
 }
 
 }  // namespace portable
 
-constexpr bool has_nul(std::string_view text) noexcept {
-    if (text.size() < 8 || text.size() > 16) return text.find('\0') != std::string_view::npos;
-    constexpr std::uint64_t ones = 0x0101010101010101;
-    const auto front = load<std::uint64_t>(text.data());
-    const auto back = load<std::uint64_t>(text.data() + text.size() - 8);
-    return ((((front - ones) & ~front) | ((back - ones) & ~back)) & (ones << 7)) != 0;
-}
-
-#if defined(SSE_HAS_SSE2)
+// The compiler's own vectors spare the price of the headers of intrinsics, which is that of <string>.
+#if defined(__SSE2__) && defined(__GNUC__)
 
 namespace sse2 {
 
@@ -81,7 +67,7 @@ inline std::uint64_t line_ends_in_16(const char* text) noexcept {
     return static_cast<std::uint16_t>(__builtin_ia32_pmovmskb128(reinterpret_cast<const bytes&>(ends)));
 }
 
-inline std::uint64_t line_ends(const char* text) noexcept {
+inline std::uint64_t line_ends_in_64(const char* text) noexcept {
     return line_ends_in_16(text) | line_ends_in_16(text + 16) << 16 | line_ends_in_16(text + 32) << 32 |
            line_ends_in_16(text + 48) << 48;
 }
@@ -92,37 +78,29 @@ namespace avx2 {
 
 typedef char bytes __attribute__((vector_size(32)));
 
+/// Whether the processor has it, where the compiler was not told so.
 inline bool available() noexcept {
 #if defined(__AVX2__) || defined(SSE_SIMD_AVX2)
     return true;
-#elif defined(SSE_SIMD_SSE2)
-    return false;
 #else
     return __builtin_cpu_supports("avx2") != 0;
 #endif
 }
 
-__attribute__((target("avx2"))) inline std::uint64_t line_ends_in_32(const char* text) noexcept {
+[[gnu::target("avx2")]] inline std::uint64_t line_ends_in_32(const char* text) noexcept {
     bytes block;
     std::memcpy(&block, text, sizeof block);
     const auto ends = (block == '\n') | (block == '\r');
     return static_cast<std::uint32_t>(__builtin_ia32_pmovmskb256(reinterpret_cast<const bytes&>(ends)));
 }
 
-__attribute__((target("avx2"))) inline std::uint64_t mark_line_ends(const char* text, std::size_t blocks,
-                                                           std::size_t ahead, std::uint64_t* masks) noexcept {
-    std::uint64_t marked = 0;
-    for (std::size_t i = 0; i < blocks; ++i, text += 64) {
-        __builtin_prefetch(text + ahead);
-        masks[i] = line_ends_in_32(text) | line_ends_in_32(text + 32) << 32;
-        marked |= std::uint64_t{masks[i] != 0} << i;
-    }
-    return marked;
+[[gnu::target("avx2")]] inline std::uint64_t line_ends_in_64(const char* text) noexcept {
+    return line_ends_in_32(text) | line_ends_in_32(text + 32) << 32;
 }
 
 }  // namespace avx2
 
-#elif defined(SSE_HAS_NEON)
+#elif defined(__aarch64__) && defined(__GNUC__)
 
 namespace neon {
 
@@ -143,7 +121,7 @@ inline bytes add_pairs(bytes a, bytes b) noexcept {
            __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
 }
 
-inline std::uint64_t line_ends(const char* text) noexcept {
+inline std::uint64_t line_ends_in_64(const char* text) noexcept {
     const bytes pairs_1 = add_pairs(line_end_bits_in_16(text), line_end_bits_in_16(text + 16));
     const bytes pairs_2 = add_pairs(line_end_bits_in_16(text + 32), line_end_bits_in_16(text + 48));
     const bytes quads = add_pairs(pairs_1, pairs_2);
@@ -153,106 +131,131 @@ inline std::uint64_t line_ends(const char* text) noexcept {
     return mask;
 }
 
+using portable::line_ends_in_16;
+
 }  // namespace neon
 
 #endif
 
+// What follows does not know which path is taken.
+
+constexpr std::uint64_t line_ends_in_64(const char* text) noexcept {
+    return std::is_constant_evaluated() ? portable::line_ends_in_64(text) : SSE_PATH::line_ends_in_64(text);
+}
+
 constexpr std::uint64_t line_ends_in_16(const char* text) noexcept {
-#if defined(SSE_HAS_SSE2)
-    if (!std::is_constant_evaluated()) return sse2::line_ends_in_16(text);
-#endif
-    return portable::line_ends_in_8(text) | portable::line_ends_in_8(text + 8) << 8;
+    return std::is_constant_evaluated() ? portable::line_ends_in_16(text) : SSE_PATH::line_ends_in_16(text);
 }
 
-/// Which of 64 bytes are CR or LF: bit i for byte i.
-constexpr std::uint64_t line_ends(const char* text) noexcept {
-#if defined(SSE_HAS_SSE2)
-    if (!std::is_constant_evaluated()) return sse2::line_ends(text);
-#elif defined(SSE_HAS_NEON)
-    if (!std::is_constant_evaluated()) return neon::line_ends(text);
-#endif
-    return portable::line_ends(text);
-}
-
-/// The same of fewer than 64 bytes. Loads that overlap find the same bits twice, which does no harm.
-constexpr std::uint64_t line_ends(const char* text, std::size_t size) noexcept {
+/// The same of fewer than 64 bytes. Loads that overlap find some ends twice, which does no harm.
+constexpr std::uint64_t line_ends_in(std::string_view text) noexcept {
+    const char* const first = text.data();
+    const std::size_t size = text.size();
     std::uint64_t mask = 0;
     if (size >= 16) {
-        for (std::size_t i = 0; i + 16 < size; i += 16) mask |= line_ends_in_16(text + i) << i;
-        mask |= line_ends_in_16(text + size - 16) << (size - 16);
+        for (std::size_t i = 0; i + 16 < size; i += 16) mask |= line_ends_in_16(first + i) << i;
+        mask |= line_ends_in_16(first + size - 16) << (size - 16);
     } else if (size >= 8) {
-        mask = portable::line_ends_in_8(text) | portable::line_ends_in_8(text + size - 8) << (size - 8);
+        mask = portable::line_ends_in_8(first) | portable::line_ends_in_8(first + size - 8) << (size - 8);
     } else {
-        for (std::size_t i = 0; i < size; ++i) {
-            if (text[i] == '\n' || text[i] == '\r') mask |= std::uint64_t{1} << i;
-        }
+        for (std::size_t i = 0; i < size; ++i) mask |= std::uint64_t{first[i] == '\n' || first[i] == '\r'} << i;
     }
     return mask;
 }
 
-/// The masks of some blocks of 64 bytes. The bytes `ahead` of each will be needed next.
-///
-/// \return which masks are not zero: bit k for block k
-constexpr std::uint64_t mark_line_ends(const char* text, std::size_t blocks, std::size_t ahead, std::uint64_t* masks) noexcept {
-#if defined(SSE_HAS_SSE2)
-    if (!std::is_constant_evaluated() && avx2::available()) return avx2::mark_line_ends(text, blocks, ahead, masks);
+/// The masks of a text of at least 64 bytes: of each 64, and of what is left. The bytes `ahead` of them will
+/// be needed next.
+template <auto LineEndsIn64>
+[[gnu::always_inline]] constexpr void mark_by(std::string_view text, std::size_t ahead, std::uint64_t* masks) {
+    const char* block = text.data();
+    const char* const last = block + text.size();
+    for (; last - block >= 64; block += 64) {
+#if defined(__GNUC__)
+        if (!std::is_constant_evaluated()) __builtin_prefetch(block + ahead);
 #endif
-    std::uint64_t marked = 0;
-    for (std::size_t i = 0; i < blocks; ++i) {
-        masks[i] = line_ends(text + 64 * i);
-        marked |= std::uint64_t{masks[i] != 0} << i;
+        *masks++ = LineEndsIn64(block);
     }
-    return marked;
+    if (block != last) *masks = LineEndsIn64(last - 64) >> (64 - (last - block));
 }
 
-/// How many blocks are looked at ahead at most: 2 KiB, which is far less than the first cache.
-inline constexpr std::size_t most_blocks = 32;
-
-template <class OnEnd>
-[[gnu::always_inline]] constexpr void for_each_line_end(const char* const first, const char* const last, std::size_t blocks, OnEnd on_end) {
-    std::uint64_t masks[most_blocks];
-    for (const char* window = first; window != last;) {
-        const auto left = static_cast<std::size_t>(last - window);
-        std::uint64_t marked;
-        const char* next;
-        if (left < 64) {
-            masks[0] = line_ends(window, left);
-            marked = masks[0] != 0;
-            next = last;
-        } else if (blocks <= 1 || left < 128) {
-            masks[0] = line_ends(window);
-            marked = masks[0] != 0;
-            next = window + 64;
-            blocks = 4;
-        } else {
-            if (blocks > left / 64) blocks = left / 64;
-            marked = mark_line_ends(window, blocks, 128 * blocks <= left ? 64 * blocks : 0, masks);
-            next = window + 64 * blocks;
-            blocks *= 2;
-            if (blocks > most_blocks) blocks = most_blocks;
-        }
-        for (; marked != 0; marked &= marked - 1) {
-            const auto block = static_cast<unsigned>(std::countr_zero(marked));
-            const char* text = window + std::size_t{64} * block;
-            for (std::uint64_t mask = masks[block]; mask != 0; mask &= mask - 1) {
-                if (!on_end(text + static_cast<unsigned>(std::countr_zero(mask)))) return;
-            }
-        }
-        window = next;
+/// \return where the first line end is in a text of at least 64 bytes, or the size
+template <auto LineEndsIn64>
+[[gnu::always_inline]] constexpr std::size_t find_by(std::string_view text) noexcept {
+    const std::size_t last = text.size() - 64;
+    for (std::size_t i = 0;; i = i + 64 < last ? i + 64 : last) {
+        if (const std::uint64_t mask = LineEndsIn64(text.data() + i)) return i + lowest_bit(mask);
+        if (i == last) return text.size();
     }
+}
+
+#if defined(SSE_PATH_AVX2)
+
+namespace avx2 {
+
+[[gnu::target("avx2")]] inline void mark_line_ends(std::string_view text, std::size_t ahead,
+                                                   std::uint64_t* masks) noexcept {
+    mark_by<line_ends_in_64>(text, ahead, masks);
+}
+
+[[gnu::target("avx2")]] inline std::size_t find_line_end(std::string_view text) noexcept {
+    return find_by<line_ends_in_64>(text);
+}
+
+}  // namespace avx2
+
+#endif
+
+constexpr void mark_line_ends(std::string_view text, std::size_t ahead, std::uint64_t* masks) noexcept {
+#if defined(SSE_PATH_AVX2)
+    if (!std::is_constant_evaluated() && avx2::available()) return avx2::mark_line_ends(text, ahead, masks);
+#endif
+    mark_by<line_ends_in_64>(text, ahead, masks);
 }
 
 /// \return where the first line end is, or the size
 constexpr std::size_t find_line_end(std::string_view text) noexcept {
-    std::size_t block = 0;
-    std::uint64_t mask = 0;
-    for (; mask == 0 && text.size() - block >= 64; block += 64) mask = line_ends(text.data() + block);
-    if (mask != 0) return block - 64 + static_cast<unsigned>(std::countr_zero(mask));
-    mask = line_ends(text.data() + block, text.size() - block);
-    return mask != 0 ? block + static_cast<unsigned>(std::countr_zero(mask)) : text.size();
+    if (text.size() < 64) {
+        const std::uint64_t mask = line_ends_in(text);
+        return mask != 0 ? lowest_bit(mask) : text.size();
+    }
+#if defined(SSE_PATH_AVX2)
+    if (!std::is_constant_evaluated() && avx2::available()) return avx2::find_line_end(text);
+#endif
+    return find_by<line_ends_in_64>(text);
+}
+
+/// How far is looked ahead at most: far less than the first cache holds.
+inline constexpr std::size_t longest_window = 2048;
+
+/// Calls `on_end(place)` for the CR and LF bytes of a text, in order, until that returns false.
+///
+/// Two stages over windows of the text: the first makes masks of the line ends, calls nobody and has no
+/// branches; the second walks over their bits. So a short line does not cost a search. How long the first
+/// window is, is for the caller to say: short where one line end may do.
+template <class OnEnd>
+[[gnu::always_inline]] constexpr void for_each_line_end(std::string_view text, std::size_t window,
+                                                        OnEnd on_end) {
+    std::uint64_t masks[longest_window / 64];
+    const char* const last = text.data() + text.size();
+    for (const char* next = text.data(); next != last; window *= 4) {
+        const char* block = next;
+        const auto left = static_cast<std::size_t>(last - next);
+        if (window > longest_window) window = longest_window;
+        if (window > left) window = left;
+        next += window;
+        if (window > 64) mark_line_ends({block, window}, window <= left - window ? window : 0, masks);
+        else if (text.size() >= 64) masks[0] = line_ends_in_64(next - 64) >> (64 - window);
+        else masks[0] = line_ends_in({block, window});
+
+        for (const std::uint64_t* mask = masks; block < next; ++mask, block += 64) {
+            for (std::uint64_t ends = *mask; ends != 0; ends &= ends - 1) {
+                if (!on_end(block + lowest_bit(ends))) return;
+            }
+        }
+    }
 }
 
 }  // namespace sse::detail
 
-#undef SSE_HAS_SSE2
-#undef SSE_HAS_NEON
+#undef SSE_PATH
+#undef SSE_PATH_AVX2

@@ -1,0 +1,66 @@
+// Bytes by the word: what loads, copies and looks for them without a call for the few that they mostly are.
+#pragma once
+
+#include <array>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+#include <type_traits>
+
+namespace sse::detail {
+
+/// \pre `bits` is not zero
+constexpr unsigned lowest_bit(std::uint64_t bits) noexcept {
+#if defined(__clang__) && defined(__x86_64__) && !defined(__BMI__)
+    if (!std::is_constant_evaluated()) {
+        std::uint64_t index;
+        __asm__("rep bsfq %1, %0" : "=r"(index) : "r"(bits) : "cc");
+        return static_cast<unsigned>(index);
+    }
+#endif
+    return static_cast<unsigned>(std::countr_zero(bits));
+}
+
+/// The bytes of a text as a number whose lowest byte is the first, on any machine.
+template <class Word>
+constexpr Word load(const char* text) noexcept {
+    Word word = 0;
+    if (!std::is_constant_evaluated() && std::endian::native == std::endian::little) {
+        std::memcpy(&word, text, sizeof word);
+    } else {
+        for (std::size_t i = 0; i < sizeof word; ++i) {
+            word = static_cast<Word>(word | Word{static_cast<unsigned char>(text[i])} << (8 * i));
+        }
+    }
+    return word;
+}
+
+constexpr bool has_nul(std::string_view text) noexcept {
+    if (text.size() < 8 || text.size() > 16) return text.find('\0') != std::string_view::npos;
+    constexpr std::uint64_t ones = 0x0101010101010101;
+    const auto front = load<std::uint64_t>(text.data());
+    const auto back = load<std::uint64_t>(text.data() + text.size() - 8);
+    return ((((front - ones) & ~front) | ((back - ones) & ~back)) & (ones << 7)) != 0;
+}
+
+template <std::size_t Half>
+void copy_halves(char* to, const char* from, std::size_t size) noexcept {
+    char front[Half], back[Half];
+    std::memcpy(front, from, Half);
+    std::memcpy(back, from + size - Half, Half);
+    std::memcpy(to, front, Half);
+    std::memcpy(to + size - Half, back, Half);
+}
+
+/// Copies bytes: of few, the two halves, which may overlap, for a call costs more than the bytes.
+constexpr void copy_bytes(char* to, const char* from, std::size_t size) noexcept {
+    if (std::is_constant_evaluated() || size < 4 || size > 64) std::char_traits<char>::copy(to, from, size);
+    else if (size > 32) copy_halves<32>(to, from, size);
+    else if (size > 16) copy_halves<16>(to, from, size);
+    else if (size > 8) copy_halves<8>(to, from, size);
+    else copy_halves<4>(to, from, size);
+}
+
+}  // namespace sse::detail
