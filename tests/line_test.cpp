@@ -132,6 +132,57 @@ TEST_CASE("the beginning of a byte order mark is text where the rest does not co
     CHECK(splitter.held().empty());
 }
 
+TEST_CASE("the rest of a line is taken with its end, whatever that is and wherever it comes") {
+    const auto part = [](std::string_view) {};
+    for (const std::string_view end : {"\n", "\r", "\r\n"}) {
+        for (const std::size_t size : {0u, 1u, 63u, 64u, 65u, 200u}) {
+            for (const std::string_view behind : {"", "b\n", "\n", "\r"}) {
+                CAPTURE(end);
+                CAPTURE(size);
+                CAPTURE(behind);
+                const bool is_crlf = end == "\r" && behind == "\n";  // the two together, and no line more
+                sse::line_splitter splitter;
+                std::string_view chunk = "data: ";
+                splitter.split(
+                    chunk, [](std::string_view) { return true; }, part);
+
+                const std::string half(size, 'x');
+                chunk = half;
+                const auto further = splitter.take_rest(chunk);
+                CHECK(further.text == half);
+                CHECK_FALSE(further.ended);
+                CHECK(chunk.empty());
+
+                const std::string text = half + std::string(end) + std::string(behind);
+                chunk = text;
+                const auto rest = splitter.take_rest(chunk);
+                CHECK(rest.text == half);
+                CHECK(rest.ended);
+                CHECK(chunk == (is_crlf ? "" : behind));
+            }
+        }
+    }
+}
+
+TEST_CASE("an LF in the chunk behind the CR that ended the rest of a line ends none") {
+    sse::line_splitter splitter;
+    std::vector<std::string> lines;
+    const auto give = [&](std::string_view chunk) {
+        splitter.split(
+            chunk,
+            [&](std::string_view line) {
+                lines.emplace_back(line);
+                return true;
+            },
+            [](std::string_view) {});
+    };
+    give("a");
+    std::string_view chunk = "b\r";
+    CHECK(splitter.take_rest(chunk).ended);
+    give("\n\nc\n");
+    CHECK(lines == std::vector<std::string>{"", "c"});
+}
+
 TEST_CASE("splitting stops where it is told to, and goes on from there") {
     sse::line_splitter splitter;
     std::string_view chunk = "a\r\nb\n\nc";

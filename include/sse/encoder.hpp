@@ -4,10 +4,10 @@
 //     auto error = sse::encode_to(out, {.event = "tick", .data = "one\ntwo", .id = "7"});
 #pragma once
 
+#include "detail/line_ends.hpp"
 #include "detail/sink.hpp"
 #include "error.hpp"
 #include "event.hpp"
-#include "line.hpp"
 
 #include <array>
 #include <cassert>

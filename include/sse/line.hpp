@@ -10,7 +10,7 @@
 #include <string_view>
 #include <type_traits>
 
-// The loops over lines pay only where all of them becomes one function.
+// What is called for each line has to become one function with the loop that calls it.
 #if defined(__GNUC__)
 #define SSE_INLINE __attribute__((always_inline))
 #else
@@ -33,7 +33,7 @@ public:
     ///
     /// \post `chunk` begins behind the last line given out, or is empty. The views point into it, save for
     ///       the first bytes of a byte order mark that proved to be none: these live as long as the program.
-    /// \complexity linear in the bytes taken off `chunk`, and at most 64 more
+    /// \complexity linear in the bytes taken off `chunk`, by this call and the one before
     template <class OnLine, class OnPart>
     SSE_INLINE constexpr void split(std::string_view& chunk, OnLine on_line, OnPart on_part) {
         if (chunk.empty()) return;
@@ -67,13 +67,16 @@ public:
         chunk.remove_prefix(static_cast<std::size_t>(line - first));
     }
 
-    /// The rest of a line of which a part was given out before, or a further part of it.
     struct rest {
         std::string_view text;
-        bool ended;
+        bool ended;  ///< or else it is but a further part
     };
 
-    /// Takes the rest of a line off the front of `chunk`. \pre the last chunk ended in on_part
+    /// For those who were given a part of a line: takes the rest of that line off the front of `chunk`, and
+    /// its end. The same as split(), for one line and in less time.
+    ///
+    /// \pre the chunk before this one ended with an `on_part`
+    /// \post the text points into `chunk`
     constexpr rest take_rest(std::string_view& chunk) noexcept {
         const std::size_t size = detail::find_line_end(chunk);
         const std::string_view text = chunk.substr(0, size);
@@ -113,7 +116,7 @@ private:
         return true;
     }
 
-    std::size_t window_ = 64;      // how far to look ahead first: as far as was of use the last time
+    std::size_t window_ = 64;     // how far to look ahead at first: as far as it was of use the last time
     bool at_start_ = true;
     bool after_cr_ = false;
     std::uint8_t mark_size_ = 0;  // how much of a byte order mark has come

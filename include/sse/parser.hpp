@@ -20,7 +20,7 @@
 #include <type_traits>
 #include <utility>
 
-// The loop over lines pays only where all of it becomes one function.
+// What is called for each line has to become one function with the loop that calls it.
 #if defined(__GNUC__)
 #define SSE_INLINE __attribute__((always_inline))
 #else
@@ -87,7 +87,8 @@ private:
 /// Reads an event stream, in chunks of any size, and hands out its events.
 ///
 /// Events are the same under every chunking. No byte sequence is an error; only the limit is. An event that
-/// lies in one chunk with one data line is not copied: its views point into the chunk.
+/// lies in one chunk with one data line is not copied, unless it all but reaches the limit: its views point
+/// into the chunk.
 ///
 /// `Memory` holds what is retained between chunks: `sse::parser` has it on the heap, `sse::fixed_parser`
 /// within itself. A std::vector<char> serves as well, for the sake of its allocator; so does anything with
@@ -419,6 +420,11 @@ private:
     /// From here on what was read of the block is kept.
     constexpr void keep(loose_block& block) {
         if (block.empty()) return;
+        keep_values(block);
+        block = {};
+    }
+
+    [[gnu::noinline]] constexpr void keep_values(const loose_block& block) {
         settle();
         if (!block.type.empty()) kept_.set(slot::type, block.type);
         if (block.id.data()) {
@@ -427,7 +433,6 @@ private:
         }
         if (block.data.data()) keep_data(block.data);
         keeps_ = keeps_block();
-        block = {};
     }
 
     constexpr void keep_data(std::string_view data) {

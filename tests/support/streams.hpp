@@ -49,8 +49,8 @@ private:
             const std::string padding = kind == "varied" ? word(0, 148) : word(73 - content.size());
             line(R"(data: {"id":"chatcmpl-B9MHDb)", number,
                  R"(","object":"chat.completion.chunk","model":"gpt-4o-mini",)",
-                 R"("choices":[{"index":0,"delta":{"content":" )", content, R"("}}],"obfuscation":")", padding,
-                 R"("})");
+                 R"("choices":[{"index":0,"delta":{"content":" )", content, R"("}}],"obfuscation":")",
+                 padding, R"("})");
         } else if (kind == "anthropic") {
             line("event: content_block_delta");
             line(R"(data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":" )",

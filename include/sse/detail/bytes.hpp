@@ -1,7 +1,6 @@
-// Bytes by the word: what loads, copies and looks for them without a call for the few that they mostly are.
+// Loads, searches and copies of the few bytes that most values have, for which a call would cost more.
 #pragma once
 
-#include <array>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -11,8 +10,10 @@
 
 namespace sse::detail {
 
-/// \pre `bits` is not zero
+/// \return which bit is the lowest that is set \pre `bits` is not zero
 constexpr unsigned lowest_bit(std::uint64_t bits) noexcept {
+// Clang takes the bsf of old, which is eight operations on some processors. With this prefix those that have
+// tzcnt take that; the others ignore it.
 #if defined(__clang__) && defined(__x86_64__) && !defined(__BMI__)
     if (!std::is_constant_evaluated()) {
         std::uint64_t index;
@@ -37,6 +38,7 @@ constexpr Word load(const char* text) noexcept {
     return word;
 }
 
+/// Whether there is a zero byte. Two words that may overlap cover the ids that servers send.
 constexpr bool has_nul(std::string_view text) noexcept {
     if (text.size() < 8 || text.size() > 16) return text.find('\0') != std::string_view::npos;
     constexpr std::uint64_t ones = 0x0101010101010101;

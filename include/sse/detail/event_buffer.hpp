@@ -18,7 +18,8 @@ namespace sse::detail {
 class heap_memory {
 public:
     constexpr heap_memory() noexcept = default;
-    constexpr explicit heap_memory(std::size_t size) : data_(size == 0 ? nullptr : new char[size]{}), size_(size) {}
+    constexpr explicit heap_memory(std::size_t size)
+        : data_(size == 0 ? nullptr : new char[size]{}), size_(size) {}
     constexpr heap_memory(const heap_memory& other) {
         if (other.size_ == 0) return;
         *this = heap_memory(other.size_);
@@ -183,7 +184,9 @@ private:
 
     static constexpr std::size_t index(slot which) noexcept { return static_cast<std::size_t>(which); }
     constexpr std::size_t size_of(slot which) const noexcept { return used_.sizes[index(which)]; }
-    constexpr std::size_t position(slot which) const noexcept { return memory_.size() - used_.backs[index(which)]; }
+    constexpr std::size_t position(slot which) const noexcept {
+        return memory_.size() - used_.backs[index(which)];
+    }
     constexpr std::size_t slots_size() const noexcept { return used_.slots; }
 
     /// Empties a slot and closes the gap.

@@ -140,11 +140,13 @@ using portable::line_ends_in_16;
 // What follows does not know which path is taken.
 
 constexpr std::uint64_t line_ends_in_64(const char* text) noexcept {
-    return std::is_constant_evaluated() ? portable::line_ends_in_64(text) : SSE_PATH::line_ends_in_64(text);
+    if (std::is_constant_evaluated()) return portable::line_ends_in_64(text);
+    return SSE_PATH::line_ends_in_64(text);
 }
 
 constexpr std::uint64_t line_ends_in_16(const char* text) noexcept {
-    return std::is_constant_evaluated() ? portable::line_ends_in_16(text) : SSE_PATH::line_ends_in_16(text);
+    if (std::is_constant_evaluated()) return portable::line_ends_in_16(text);
+    return SSE_PATH::line_ends_in_16(text);
 }
 
 /// The same of fewer than 64 bytes. Loads that overlap find some ends twice, which does no harm.
@@ -158,31 +160,31 @@ constexpr std::uint64_t line_ends_in(std::string_view text) noexcept {
     } else if (size >= 8) {
         mask = portable::line_ends_in_8(first) | portable::line_ends_in_8(first + size - 8) << (size - 8);
     } else {
-        for (std::size_t i = 0; i < size; ++i) mask |= std::uint64_t{first[i] == '\n' || first[i] == '\r'} << i;
+        for (std::size_t i = 0; i < size; ++i) {
+            mask |= std::uint64_t{first[i] == '\n' || first[i] == '\r'} << i;
+        }
     }
     return mask;
 }
 
-/// The masks of a text of at least 64 bytes: of each 64, and of what is left. The bytes `ahead` of them will
-/// be needed next.
+/// The masks of a text, whose size is a multiple of 64. The bytes `ahead` of it will be needed next.
 template <auto LineEndsIn64>
-[[gnu::always_inline]] constexpr void mark_by(std::string_view text, std::size_t ahead, std::uint64_t* masks) {
-    const char* block = text.data();
-    const char* const last = block + text.size();
-    for (; last - block >= 64; block += 64) {
+[[gnu::always_inline]] constexpr void mark_by(std::string_view text, std::size_t ahead,
+                                              std::uint64_t* masks) noexcept {
+    const char* const last = text.data() + text.size();
+    for (const char* block = text.data(); block != last; block += 64) {
 #if defined(__GNUC__)
         if (!std::is_constant_evaluated()) __builtin_prefetch(block + ahead);
 #endif
         *masks++ = LineEndsIn64(block);
     }
-    if (block != last) *masks = LineEndsIn64(last - 64) >> (64 - (last - block));
 }
 
 /// \return where the first line end is in a text of at least 64 bytes, or the size
 template <auto LineEndsIn64>
 [[gnu::always_inline]] constexpr std::size_t find_by(std::string_view text) noexcept {
     const std::size_t last = text.size() - 64;
-    for (std::size_t i = 0;; i = i + 64 < last ? i + 64 : last) {
+    for (std::size_t i = 0;; i = i + 64 < last ? i + 64 : last) {  // the last 64 overlap what is before
         if (const std::uint64_t mask = LineEndsIn64(text.data() + i)) return i + lowest_bit(mask);
         if (i == last) return text.size();
     }
@@ -214,8 +216,8 @@ constexpr void mark_line_ends(std::string_view text, std::size_t ahead, std::uin
 
 /// \return where the first line end is, or the size
 constexpr std::size_t find_line_end(std::string_view text) noexcept {
-    if (text.size() < 64) {
-        const std::uint64_t mask = line_ends_in(text);
+    if (text.size() <= 64) {
+        const std::uint64_t mask = text.size() == 64 ? line_ends_in_64(text.data()) : line_ends_in(text);
         return mask != 0 ? lowest_bit(mask) : text.size();
     }
 #if defined(SSE_PATH_AVX2)
@@ -230,8 +232,8 @@ inline constexpr std::size_t longest_window = 2048;
 /// Calls `on_end(place)` for the CR and LF bytes of a text, in order, until that returns false.
 ///
 /// Two stages over windows of the text: the first makes masks of the line ends, calls nobody and has no
-/// branches; the second walks over their bits. So a short line does not cost a search. How long the first
-/// window is, is for the caller to say: short where one line end may do.
+/// branches; the second walks over their bits. So a short line does not cost a search. The caller chooses the
+/// size of the first window, a multiple of 64: small where one line end may do.
 template <class OnEnd>
 [[gnu::always_inline]] constexpr void for_each_line_end(std::string_view text, std::size_t window,
                                                         OnEnd on_end) {
@@ -241,13 +243,14 @@ template <class OnEnd>
         const char* block = next;
         const auto left = static_cast<std::size_t>(last - next);
         if (window > longest_window) window = longest_window;
-        if (window > left) window = left;
+        if (window > left) window = left < 64 ? left : left / 64 * 64;
         next += window;
         if (window > 64) mark_line_ends({block, window}, window <= left - window ? window : 0, masks);
         else if (text.size() >= 64) masks[0] = line_ends_in_64(next - 64) >> (64 - window);
         else masks[0] = line_ends_in({block, window});
 
-        for (const std::uint64_t* mask = masks; block < next; ++mask, block += 64) {
+        const std::size_t step = window < 64 ? window : 64;
+        for (const std::uint64_t* mask = masks; block != next; ++mask, block += step) {
             for (std::uint64_t ends = *mask; ends != 0; ends &= ends - 1) {
                 if (!on_end(block + lowest_bit(ends))) return;
             }
