@@ -165,7 +165,9 @@ public:
     /// Gives the memory back, where nothing is kept.
     constexpr void release() noexcept {
         if constexpr (growable) {
-            if (size() == 0) memory_ = new_memory(0);
+            if (size() != 0) return;
+            memory_ = new_memory(0);
+            used_ = {};
         }
     }
 

@@ -9,7 +9,11 @@
 #include <string_view>
 #include <type_traits>
 
-// Which instructions there are to be had. SSE_SIMD_PORTABLE, SSE_SIMD_SSE2 and SSE_SIMD_AVX2 force a path.
+// SSE_SIMD_PORTABLE, SSE_SIMD_SSE2, SSE_SIMD_AVX2 or SSE_SIMD_NEON, where defined, forces a path.
+#if ((defined(SSE_SIMD_SSE2) || defined(SSE_SIMD_AVX2)) && !defined(__SSE2__)) || \
+    (defined(SSE_SIMD_NEON) && !defined(__aarch64__))
+#error "the path that SSE_SIMD_… forces is one of another processor"
+#endif
 #if defined(SSE_SIMD_PORTABLE) || !defined(__GNUC__)
 #define SSE_PATH portable
 #elif defined(__SSE2__)
