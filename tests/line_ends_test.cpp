@@ -2,6 +2,8 @@
 // size, so that AddressSanitizer sees a read beyond it.
 #include <sse/detail/line_ends.hpp>
 
+#include "support/exact_copy.hpp"
+
 #include <doctest/doctest.h>
 
 #include <array>
@@ -18,6 +20,7 @@
 namespace {
 
 namespace detail = sse::detail;
+using test::exact_copy;
 using namespace std::string_view_literals;
 
 constexpr bool is_line_end(char byte) { return byte == '\n' || byte == '\r'; }
@@ -36,21 +39,6 @@ std::vector<std::size_t> expected_ends(std::string_view text) {
     }
     return ends;
 }
-
-/// A copy with nothing behind it.
-class exact_copy {
-public:
-    explicit exact_copy(std::string_view text) : bytes_(new char[text.size()]), size_(text.size()) {
-        text.copy(bytes_.get(), size_);
-    }
-
-    const char* data() const { return bytes_.get(); }
-    operator std::string_view() const { return {bytes_.get(), size_}; }
-
-private:
-    std::unique_ptr<char[]> bytes_;
-    std::size_t size_;
-};
 
 /// Bytes that are one bit, one carry or one sign away from CR, LF or NUL.
 constexpr std::string_view look_alikes =
@@ -232,51 +220,7 @@ TEST_CASE("the first line end is found, or the size where there is none") {
     }
 }
 
-TEST_CASE("NUL is seen at any place, and nothing else is taken for it") {
-    for (std::size_t size = 0; size <= 100; ++size) {
-        CAPTURE(size);
-        for (const char around : {'a', '\x01', '\x7F', '\x80', '\x81', '\xFF'}) {
-            std::string text(size, around);
-            CHECK_FALSE(detail::has_nul(exact_copy(text)));
-            for (char& byte : text) {
-                byte = '\0';
-                CHECK(detail::has_nul(exact_copy(text)));
-                byte = around;
-            }
-        }
-    }
-}
-
-TEST_CASE("the lowest bit of a word, whatever lies above it") {
-    std::mt19937_64 random(3);
-    for (unsigned bit = 0; bit < 64; ++bit) {
-        CAPTURE(bit);
-        CHECK(detail::lowest_bit(std::uint64_t{1} << bit) == bit);
-        CHECK(detail::lowest_bit(~std::uint64_t{0} << bit) == bit);
-        CHECK(detail::lowest_bit((random() | 1) << bit) == bit);
-    }
-}
-
-TEST_CASE("the first byte is the lowest of the word, on any machine and wherever it lies") {
-    const exact_copy text("\x01\xF2\x03\xF4\x05\xF6\x07\xF8\x09"sv);
-    CHECK(detail::load<std::uint8_t>(text.data() + 1) == 0xF2);
-    CHECK(detail::load<std::uint16_t>(text.data()) == 0xF201);
-    CHECK(detail::load<std::uint16_t>(text.data() + 7) == 0x09F8);
-    CHECK(detail::load<std::uint32_t>(text.data()) == 0xF403F201);
-    CHECK(detail::load<std::uint32_t>(text.data() + 5) == 0x09F807F6);
-    CHECK(detail::load<std::uint64_t>(text.data()) == 0xF807F605F403F201);
-    CHECK(detail::load<std::uint64_t>(text.data() + 1) == 0x09F807F605F403F2);
-}
-
 // Constant expressions, which take the portable way
-
-static_assert(detail::load<std::uint16_t>("\x01\xF2") == 0xF201);
-static_assert(detail::load<std::uint32_t>("\x01\xF2\x03\xF4") == 0xF403F201);
-static_assert(detail::load<std::uint64_t>("\x01\xF2\x03\xF4\x05\xF6\x07\xF8") == 0xF807F605F403F201);
-
-static_assert(detail::lowest_bit(1) == 0);
-static_assert(detail::lowest_bit(0b1101000) == 3);
-static_assert(detail::lowest_bit(std::uint64_t{1} << 63) == 63);
 
 constexpr std::string_view block =
     "\n......."
@@ -326,7 +270,3 @@ static_assert(detail::find_line_end("abc") == 3);
 static_assert(detail::find_line_end("ab\nc\n") == 2);
 static_assert(find_behind(0) == 0 && find_behind(63) == 63 && find_behind(64) == 64);
 static_assert(find_behind(127) == 127 && find_behind(199) == 199);
-
-static_assert(!detail::has_nul("") && !detail::has_nul("1234567") && !detail::has_nul("12345678"));
-static_assert(detail::has_nul("1234567\0"sv) && detail::has_nul("\00012345678"sv));
-static_assert(detail::has_nul("123456\0"sv) && detail::has_nul("12345678901234567\0"sv));
