@@ -53,6 +53,17 @@ cut_stream expected_cut(std::string_view stream) {
     return result;
 }
 
+/// The lines that end in the chunk.
+void append_lines(sse::line_splitter& splitter, std::string_view chunk, std::vector<std::string>& lines) {
+    splitter.split(
+        chunk,
+        [&](std::string_view line) {
+            lines.emplace_back(line);
+            return true;
+        },
+        [](std::string_view) {});
+}
+
 }  // namespace
 
 TEST_CASE("lines end at CR LF, LF and CR, mixed") {
@@ -71,15 +82,7 @@ TEST_CASE("nothing else ends a line") {
 TEST_CASE("a CR ends its line at once, and the LF after it ends none, in whatever chunk it comes") {
     sse::line_splitter splitter;
     std::vector<std::string> lines;
-    const auto give = [&](std::string_view chunk) {
-        splitter.split(
-            chunk,
-            [&](std::string_view line) {
-                lines.emplace_back(line);
-                return true;
-            },
-            [](std::string_view) {});
-    };
+    const auto give = [&](std::string_view chunk) { append_lines(splitter, chunk, lines); };
     give("a\r");
     CHECK(lines == std::vector<std::string>{"a"});
     give("");
@@ -167,15 +170,7 @@ TEST_CASE("the rest of a line is taken with its end, whatever that is and wherev
 TEST_CASE("an LF in the chunk behind the CR that ended the rest of a line ends none") {
     sse::line_splitter splitter;
     std::vector<std::string> lines;
-    const auto give = [&](std::string_view chunk) {
-        splitter.split(
-            chunk,
-            [&](std::string_view line) {
-                lines.emplace_back(line);
-                return true;
-            },
-            [](std::string_view) {});
-    };
+    const auto give = [&](std::string_view chunk) { append_lines(splitter, chunk, lines); };
     give("a");
     std::string_view chunk = "b\r";
     CHECK(splitter.take_rest(chunk).ended);

@@ -620,3 +620,19 @@ constexpr std::size_t pulled(std::string_view stream) {
 static_assert(pulled("data: a\n\ndata: b\ndata: c\n\ndata: d") == 12);
 
 }  // namespace
+
+TEST_CASE("an id that was replaced in this chunk leaves its room to the line that the chunk ends in") {
+    const auto check = [](auto& parser) {
+        CHECK_FALSE(parser.feed("id: 1234567890\n\n", [](const sse::event_view&) {}));
+        std::string data;
+        const auto take = [&](const sse::event_view& event) { data = event.data; };
+        CHECK_FALSE(parser.feed("id: 1\n\ndata: 1234567", take));
+        CHECK_FALSE(parser.feed("89012345\n\n", take));
+        CHECK(data == "123456789012345");  // with the id 16 bytes: as many as may be retained
+        CHECK(parser.last_event_id() == "1");
+    };
+    sse::parser parser({.max_event_bytes = 16});
+    check(parser);
+    sse::fixed_parser<16> fixed;
+    check(fixed);
+}

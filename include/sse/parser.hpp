@@ -306,6 +306,7 @@ private:
                 return goes_on;
             },
             [&](std::string_view text) {
+                settle();  // an id that another has replaced must not take up room
                 keep(block);
                 read_part<Handler>(text);
                 slow = true;
