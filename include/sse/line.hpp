@@ -82,11 +82,17 @@ public:
         const std::string_view text = chunk.substr(0, size);
         chunk.remove_prefix(size);
         if (chunk.empty()) return {text, false};
-        const bool is_cr = chunk.front() == '\r';
-        chunk.remove_prefix(1);
-        after_cr_ = is_cr && chunk.empty();
-        if (is_cr && chunk.starts_with('\n')) chunk.remove_prefix(1);
+        take_end(chunk);
         return {text, true};
+    }
+
+    /// Takes an empty line off the front of `chunk`, if there is one.
+    ///
+    /// \pre take_rest() has just taken a line that ended
+    constexpr bool take_empty(std::string_view& chunk) noexcept {
+        if (!chunk.starts_with('\n') && !chunk.starts_with('\r')) return false;
+        take_end(chunk);
+        return true;
     }
 
     /// The bytes so far of what may yet be a byte order mark; at the end of the stream they are text.
@@ -114,6 +120,13 @@ private:
         }
         at_start_ = false;
         return true;
+    }
+
+    constexpr void take_end(std::string_view& chunk) noexcept {
+        const bool is_cr = chunk.front() == '\r';
+        chunk.remove_prefix(1);
+        after_cr_ = is_cr && chunk.empty();
+        if (is_cr && chunk.starts_with('\n')) chunk.remove_prefix(1);
     }
 
     std::size_t window_ = 64;     // how far to look ahead at first: as far as it was of use the last time

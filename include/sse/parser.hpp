@@ -276,14 +276,23 @@ private:
         else read_part<Handler>(text);
         if (ended) end_line(handler);
         if (error_) give_up();
-        return !error_ && !bytes.empty();
+        if (!ended || error_) return false;
+        if (lines_.take_empty(bytes)) {
+            dispatch_kept(handler);
+            if (dispatched_) return false;
+        }
+        if (bytes.size() > 64 || detail::find_line_end(bytes) < bytes.size()) return true;
+        if (!bytes.empty()) read_part<Handler>(bytes);  // of which only the beginning is here
+        bytes.remove_prefix(bytes.size());
+        if (error_) give_up();
+        return false;
     }
 
     /// Nearly every block lies in one chunk. Its values are left there, and `block` is all that is known of
     /// them until the blank line; whatever is different goes by way of what is kept.
     template <class Handler>
     [[gnu::noinline]] constexpr void read_lines(std::string_view& bytes, Handler& handler) {
-        const bool careful = text_ == sse::text::replace || bytes.size() + 2 > room();
+        const bool careful = text_ == sse::text::replace || bytes.size() + 2 > kept_.room();
         const char* const last = bytes.data() + bytes.size();
         bool slow = careful || keeps_;
         bool stopped = false;
@@ -658,8 +667,9 @@ private:
     // What is retained
 
     /// \return whether so many bytes more may be retained; if not, that is the error
+    /// \pre nothing is loose of what has been read
     constexpr bool fits(std::size_t size) noexcept {
-        if (size <= room()) return true;
+        if (size <= kept_.room()) return true;
         error_ = errc::event_too_large;
         return false;
     }

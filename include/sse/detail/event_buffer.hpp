@@ -85,6 +85,9 @@ public:
         return limit_ < memory_.size() ? limit_ : memory_.size();
     }
 
+    /// How many bytes more can be kept.
+    constexpr std::size_t room() const noexcept { return limit() - size(); }
+
     // The views die with the next change.
     constexpr std::string_view data() const noexcept { return {memory_.data(), used_.data}; }
     constexpr std::string_view line() const noexcept { return {memory_.data() + used_.data, used_.line}; }

@@ -68,7 +68,7 @@ inline std::uint64_t line_ends_in_16(const char* text) noexcept {
     bytes block;
     std::memcpy(&block, text, sizeof block);
     const auto ends = (block == '\n') | (block == '\r');
-    return static_cast<std::uint16_t>(__builtin_ia32_pmovmskb128(reinterpret_cast<const bytes&>(ends)));
+    return static_cast<std::uint32_t>(__builtin_ia32_pmovmskb128(reinterpret_cast<const bytes&>(ends)));
 }
 
 inline std::uint64_t line_ends_in_64(const char* text) noexcept {
@@ -159,8 +159,9 @@ constexpr std::uint64_t line_ends_in(std::string_view text) noexcept {
     const std::size_t size = text.size();
     std::uint64_t mask = 0;
     if (size >= 16) {
-        for (std::size_t i = 0; i + 16 < size; i += 16) mask |= line_ends_in_16(first + i) << i;
-        mask |= line_ends_in_16(first + size - 16) << (size - 16);
+        mask = line_ends_in_16(first) | line_ends_in_16(first + size - 16) << (size - 16);
+        if (size <= 32) return mask;
+        mask |= line_ends_in_16(first + 16) << 16 | line_ends_in_16(first + size - 32) << (size - 32);
     } else if (size >= 8) {
         mask = portable::line_ends_in_8(first) | portable::line_ends_in_8(first + size - 8) << (size - 8);
     } else {
@@ -171,17 +172,21 @@ constexpr std::uint64_t line_ends_in(std::string_view text) noexcept {
     return mask;
 }
 
-/// The masks of a text, whose size is a multiple of 64. The bytes `ahead` of it will be needed next.
+/// A mask for each 64 bytes of a text, and one for what is left of it. The bytes `ahead` of it will be needed
+/// next.
+/// \pre the text has at least 64 bytes
 template <auto LineEndsIn64>
 [[gnu::always_inline]] constexpr void mark_by(std::string_view text, std::size_t ahead,
                                               std::uint64_t* masks) noexcept {
-    const char* const last = text.data() + text.size();
+    const std::size_t rest = text.size() % 64;
+    const char* const last = text.data() + (text.size() - rest);
     for (const char* block = text.data(); block != last; block += 64) {
 #if defined(__GNUC__)
         if (!std::is_constant_evaluated()) __builtin_prefetch(block + ahead);
 #endif
         *masks++ = LineEndsIn64(block);
     }
+    if (rest != 0) *masks = LineEndsIn64(last + rest - 64) >> (64 - rest);
 }
 
 /// \return where the first line end is in a text of at least 64 bytes, or the size
@@ -243,22 +248,23 @@ template <class OnEnd>
                                                         OnEnd on_end) {
     std::uint64_t masks[longest_window / 64];
     const char* const last = text.data() + text.size();
-    for (const char* next = text.data(); next != last; window *= 4) {
-        const char* block = next;
-        const auto left = static_cast<std::size_t>(last - next);
+    for (const char* block = text.data(); block != last; window *= 4) {
+        const auto left = static_cast<std::size_t>(last - block);
         if (window > longest_window) window = longest_window;
-        if (window > left) window = left < 64 ? left : left / 64 * 64;
-        next += window;
+        if (window > left) window = left;
         if (window > 64) mark_line_ends({block, window}, window <= left - window ? window : 0, masks);
-        else if (text.size() >= 64) masks[0] = line_ends_in_64(next - 64) >> (64 - window);
-        else masks[0] = line_ends_in({block, window});
+        else if (text.size() < 64) masks[0] = line_ends_in(text);
+        else masks[0] = line_ends_in_64(block + window - 64) >> (64 - window);
 
-        const std::size_t step = window < 64 ? window : 64;
-        for (const std::uint64_t* mask = masks; block != next; ++mask, block += step) {
+        const char* const next = block + window;
+        const std::uint64_t* const last_mask = masks + (window - 1) / 64;
+        for (const std::uint64_t* mask = masks;; ++mask, block += 64) {
             for (std::uint64_t ends = *mask; ends != 0; ends &= ends - 1) {
                 if (!on_end(block + lowest_bit(ends))) return;
             }
+            if (mask == last_mask) break;
         }
+        block = next;
     }
 }
 
