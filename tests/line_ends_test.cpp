@@ -148,15 +148,17 @@ TEST_CASE("of fewer than 64 bytes no bit is set behind the last one") {
     }
 }
 
-TEST_CASE("each 64 bytes of a text get a mask of their own") {
+TEST_CASE("each 64 bytes of a text get a mask of their own, and so does what is left of it") {
     std::mt19937 random(64);
-    for (std::size_t size = 64; size <= detail::longest_window; size += 64) {
+    std::vector<std::size_t> sizes = {detail::longest_window - 1, detail::longest_window};
+    for (std::size_t size = 64; size <= 320; ++size) sizes.push_back(size);
+    for (const std::size_t size : sizes) {
         for (const unsigned every : densities) {
             const exact_copy both(random_text(random, 2 * size, every));
             // First with more text ahead, then up to its very end.
             for (const std::size_t begin : {std::size_t{0}, size}) {
                 const std::string_view text = std::string_view(both).substr(begin, size);
-                const std::size_t blocks = size / 64;
+                const std::size_t blocks = (size + 63) / 64;
                 // As many as there are blocks: AddressSanitizer sees one mask too many.
                 const std::unique_ptr<std::uint64_t[]> masks(new std::uint64_t[blocks]);
                 detail::mark_line_ends(text, size - begin, masks.get());

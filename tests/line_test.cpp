@@ -167,6 +167,38 @@ TEST_CASE("the rest of a line is taken with its end, whatever that is and wherev
     }
 }
 
+TEST_CASE("behind the rest of a line an empty line is taken with its end, and nothing else is") {
+    struct row {
+        std::string_view chunk;
+        bool is_empty_line;
+        std::string_view left;
+    };
+    for (const row& each : {row{"a\n\nb", true, "b"}, row{"a\n\r\nb", true, "b"},
+                            row{"a\r\n\r\n\r\n", true, "\r\n"}, row{"a\r\rb", true, "b"},
+                            row{"a\n\n", true, ""}, row{"a\r\r", true, ""}, row{"a\r\nb\n", false, "b\n"},
+                            row{"a\nb", false, "b"}, row{"a\n", false, ""}, row{"a\r\n", false, ""}}) {
+        CAPTURE(each.chunk);
+        sse::line_splitter splitter;
+        std::vector<std::string> lines;
+        append_lines(splitter, "part", lines);
+        std::string_view chunk = each.chunk;
+        CHECK(splitter.take_rest(chunk).ended);
+        CHECK(splitter.take_empty(chunk) == each.is_empty_line);
+        CHECK(chunk == each.left);
+    }
+}
+
+TEST_CASE("an LF in the next chunk belongs to the CR that ended the empty line") {
+    sse::line_splitter splitter;
+    std::vector<std::string> lines;
+    append_lines(splitter, "part", lines);
+    std::string_view chunk = "a\n\r";
+    CHECK(splitter.take_rest(chunk).ended);
+    CHECK(splitter.take_empty(chunk));
+    append_lines(splitter, "\nb\n", lines);
+    CHECK(lines == std::vector<std::string>{"b"});
+}
+
 TEST_CASE("an LF in the chunk behind the CR that ended the rest of a line ends none") {
     sse::line_splitter splitter;
     std::vector<std::string> lines;

@@ -264,8 +264,8 @@ private:
     template <class Handler>
     constexpr void read(std::string_view& bytes, Handler& handler) {
         if (error_) return;
-        if (line_ != part::none && !continue_line(bytes, handler)) return;
-        read_lines(bytes, handler);
+        if (line_ == part::none || continue_line(bytes, handler)) read_lines(bytes, handler);
+        if (error_) give_up();
     }
 
     /// \return whether there is more to read
@@ -275,7 +275,6 @@ private:
         if (line_ == part::data && !after_colon_) keep(text);
         else read_part<Handler>(text);
         if (ended) end_line(handler);
-        if (error_) give_up();
         if (!ended || error_) return false;
         if (lines_.take_empty(bytes)) {
             dispatch_kept(handler);
@@ -284,7 +283,6 @@ private:
         if (bytes.size() > 64 || detail::find_line_end(bytes) < bytes.size()) return true;
         if (!bytes.empty()) read_part<Handler>(bytes);  // of which only the beginning is here
         bytes.remove_prefix(bytes.size());
-        if (error_) give_up();
         return false;
     }
 
@@ -320,7 +318,7 @@ private:
                 read_part<Handler>(text);
                 slow = true;
             });
-        if (error_) return give_up();
+        if (error_) return;
         if (!stopped) keep(block);
         settle();
     }
