@@ -300,9 +300,12 @@ private:
             [&](std::string_view line) SSE_INLINE {
                 if (!slow || (!keeps_ && is_plain(line, block))) [[likely]] {
                     if (line.empty()) {  // an empty line dispatches the event
-                        stopped = !dispatch(block, handler);
+                        if (!dispatch(block, handler)) {
+                            stopped = true;
+                            return false;
+                        }
                         block = {};
-                        return !stopped;
+                        return true;
                     }
                     if (read_field(line, last, block)) return true;
                     if (line.front() == ':' && !detail::has_on_comment<Handler>) return true;
