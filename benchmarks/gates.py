@@ -28,12 +28,11 @@ class Gate:
     benchmarks: list
     limit: float
     figure: str = "bytes_per_second"
-    scale: float = 1
     against: str = None
     at_most: bool = False
 
     def measured(self, medians):
-        scale = medians[self.against][self.figure] if self.against else self.scale
+        scale = medians[self.against][self.figure] if self.against else 1
         return (max if self.at_most else min)(medians[name][self.figure] / scale for name in self.benchmarks)
 
     def holds(self, measured, margin):
@@ -54,9 +53,11 @@ def gates():
     for stream, limit in TO_MEMCHR.items():
         yield ratio(f"{stream}: push to memchr", parse("push", stream), parse("memchr", stream), limit)
     yield ratio("cr: push to push of ticks", parse("push", "cr"), parse("push", "ticks"), 0.7)
-    for chunk_size, limit in {1460: 18, 64: 45}.items():
-        name = f"llm in chunks of {chunk_size}: ns an event"
-        yield Gate(name, [parse("push", "llm", chunk_size)], limit, "time_per_event", 1e-9, at_most=True)
+    # 18 and 45 ns an event, on a machine whose memchr takes 14 ns.
+    for chunk_size, limit in {1460: 18 / 14, 64: 45 / 14}.items():
+        push, memchr = parse("push", "llm", chunk_size), parse("memchr", "llm")
+        name = f"llm in chunks of {chunk_size}: time to that of memchr"
+        yield Gate(name, [push], limit, "time_per_event", against=memchr, at_most=True)
     for stream in results.STREAMS:
         yield ratio(f"{stream}: pull to push", parse("pull", stream), parse("push", stream), 0.6)
     for what in ["push", "pull", "fixed"]:
@@ -72,7 +73,7 @@ def run(program, gates):
     command = [
         program,
         f"--benchmark_filter=^({'|'.join(names)})$",
-        "--benchmark_repetitions=5",
+        "--benchmark_repetitions=9",
         "--benchmark_enable_random_interleaving=true",
         "--benchmark_min_time=0.02",  # a pass over a stream takes some milliseconds
         "--benchmark_format=json",
@@ -98,7 +99,7 @@ def main():
         holds = gate.holds(value, options.margin)
         failed |= not holds
         bound = "at most" if gate.at_most else "at least"
-        print(f"{gate.name:40} {value:10.4g}   {bound:8} {gate.limit:6.3f}   {'ok' if holds else 'FAILED'}")
+        print(f"{gate.name:45} {value:10.4g}   {bound:8} {gate.limit:6.3f}   {'ok' if holds else 'FAILED'}")
     sys.exit(failed)
 
 

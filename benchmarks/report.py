@@ -32,10 +32,10 @@ CHART = {
     "std::getline, the whole": "parse/getline/{}/whole",
 }
 BY_CHUNK_SIZE = {
-    "memchr, a call a line": "parse/memchr/llm/{}",
-    "**sse, push**": "parse/push/llm/{}",
-    "sse, pull": "parse/pull/llm/{}",
-    "sse, `fixed_parser`": "parse/fixed/llm/{}",
+    "line ends, only counted": "parse/line_ends/{}/{}",
+    "memchr, a call a line": "parse/memchr/{}/{}",
+    "**sse, push**": "parse/push/{}/{}",
+    "sse, pull": "parse/pull/{}/{}",
 }
 ENCODERS = {
     "memcpy of what was encoded": "encode/memcpy/{}",
@@ -90,7 +90,11 @@ def report(medians, measured_on):
 
     parsing = [row(title, name, STREAMS, megabytes) for title, name in PARSERS.items()]
     parsing.append(row("**push to memchr**", "parse/push/{}/16384", STREAMS, to_memchr))
-    by_chunk_size = [row(title, name, CHUNK_SIZES, nanoseconds) for title, name in BY_CHUNK_SIZE.items()]
+
+    def by_chunk_size(stream):
+        rows = ((title, name.format(stream, "{}")) for title, name in BY_CHUNK_SIZE.items())
+        return table(CHUNK_SIZES, [row(title, name, CHUNK_SIZES, nanoseconds) for title, name in rows])
+
     encoding = [row(title, name, CASES, megabytes) for title, name in ENCODERS.items()]
     encoding.append(row("**to a string, to memcpy**", "encode/string/{}", CASES, to_memcpy))
     return f"""\
@@ -102,7 +106,11 @@ Parsing in chunks of 16 KiB, MB/s. No figure where a parser gets the stream wron
 
 Parsing `llm`, ns an event, by the size of the chunks:
 
-{table(CHUNK_SIZES, by_chunk_size)}
+{by_chunk_size("llm")}
+
+The same of 256 KiB that stay in the cache:
+
+{by_chunk_size("llm.cached")}
 
 Encoding, MB/s, by the data of the messages:
 

@@ -77,7 +77,7 @@ public:
     ///
     /// \pre the chunk before this one ended with an `on_part`
     /// \post the text points into `chunk`
-    constexpr rest take_rest(std::string_view& chunk) noexcept {
+    [[gnu::always_inline]] constexpr rest take_rest(std::string_view& chunk) noexcept {
         const std::size_t size = detail::find_line_end(chunk);
         const std::string_view text = chunk.substr(0, size);
         chunk.remove_prefix(size);

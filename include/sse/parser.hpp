@@ -616,7 +616,7 @@ private:
         return true;
     }
 
-    constexpr void keep(std::string_view text) {
+    [[gnu::always_inline]] constexpr void keep(std::string_view text) {
         if (fits(text.size())) kept_.append_to_line(text);
     }
 

@@ -11,7 +11,7 @@
 namespace sse::detail {
 
 /// \return which bit is the lowest that is set \pre `bits` is not zero
-constexpr unsigned lowest_bit(std::uint64_t bits) noexcept {
+[[gnu::always_inline]] constexpr unsigned lowest_bit(std::uint64_t bits) noexcept {
 // Clang takes the bsf of old, which is eight operations on some processors. With this prefix those that have
 // tzcnt take that; the others ignore it.
 #if defined(__clang__) && defined(__x86_64__) && !defined(__BMI__)
@@ -26,7 +26,7 @@ constexpr unsigned lowest_bit(std::uint64_t bits) noexcept {
 
 /// The bytes of a text as a number whose lowest byte is the first, on any machine.
 template <class Word>
-constexpr Word load(const char* text) noexcept {
+[[gnu::always_inline]] constexpr Word load(const char* text) noexcept {
     Word word = 0;
     if (!std::is_constant_evaluated() && std::endian::native == std::endian::little) {
         std::memcpy(&word, text, sizeof word);
@@ -39,7 +39,7 @@ constexpr Word load(const char* text) noexcept {
 }
 
 /// Whether there is a zero byte. Two words that may overlap cover the ids that servers send.
-constexpr bool has_nul(std::string_view text) noexcept {
+[[gnu::always_inline]] constexpr bool has_nul(std::string_view text) noexcept {
     if (text.size() < 8 || text.size() > 16) return text.find('\0') != std::string_view::npos;
     constexpr std::uint64_t ones = 0x0101010101010101;
     const auto front = load<std::uint64_t>(text.data());
@@ -48,7 +48,7 @@ constexpr bool has_nul(std::string_view text) noexcept {
 }
 
 template <std::size_t Half>
-void copy_halves(char* to, const char* from, std::size_t size) noexcept {
+[[gnu::always_inline]] inline void copy_halves(char* to, const char* from, std::size_t size) noexcept {
     char front[Half], back[Half];
     std::memcpy(front, from, Half);
     std::memcpy(back, from + size - Half, Half);
@@ -57,7 +57,7 @@ void copy_halves(char* to, const char* from, std::size_t size) noexcept {
 }
 
 /// Copies bytes: of few, the two halves, which may overlap, for a call costs more than the bytes.
-constexpr void copy_bytes(char* to, const char* from, std::size_t size) noexcept {
+[[gnu::always_inline]] constexpr void copy_bytes(char* to, const char* from, std::size_t size) noexcept {
     if (std::is_constant_evaluated() || size < 4 || size > 64) std::char_traits<char>::copy(to, from, size);
     else if (size > 32) copy_halves<32>(to, from, size);
     else if (size > 16) copy_halves<16>(to, from, size);

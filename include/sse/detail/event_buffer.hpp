@@ -96,7 +96,7 @@ public:
     }
 
     /// Lengthens the line. \pre what is kept stays within `limit()`, here and below
-    constexpr void append_to_line(std::string_view text) {
+    [[gnu::always_inline]] constexpr void append_to_line(std::string_view text) {
         reserve(text.size());
         copy_bytes(memory_.data() + used_.data + used_.line, text.data(), text.size());
         used_.line += text.size();

@@ -64,14 +64,14 @@ namespace sse2 {
 
 typedef char bytes __attribute__((vector_size(16)));
 
-inline std::uint64_t line_ends_in_16(const char* text) noexcept {
+[[gnu::always_inline]] inline std::uint64_t line_ends_in_16(const char* text) noexcept {
     bytes block;
     std::memcpy(&block, text, sizeof block);
     const auto ends = (block == '\n') | (block == '\r');
     return static_cast<std::uint32_t>(__builtin_ia32_pmovmskb128(reinterpret_cast<const bytes&>(ends)));
 }
 
-inline std::uint64_t line_ends_in_64(const char* text) noexcept {
+[[gnu::always_inline]] inline std::uint64_t line_ends_in_64(const char* text) noexcept {
     return line_ends_in_16(text) | line_ends_in_16(text + 16) << 16 | line_ends_in_16(text + 32) << 32 |
            line_ends_in_16(text + 48) << 48;
 }
@@ -143,18 +143,18 @@ using portable::line_ends_in_16;
 
 // What follows does not know which path is taken.
 
-constexpr std::uint64_t line_ends_in_64(const char* text) noexcept {
+[[gnu::always_inline]] constexpr std::uint64_t line_ends_in_64(const char* text) noexcept {
     if (std::is_constant_evaluated()) return portable::line_ends_in_64(text);
     return SSE_PATH::line_ends_in_64(text);
 }
 
-constexpr std::uint64_t line_ends_in_16(const char* text) noexcept {
+[[gnu::always_inline]] constexpr std::uint64_t line_ends_in_16(const char* text) noexcept {
     if (std::is_constant_evaluated()) return portable::line_ends_in_16(text);
     return SSE_PATH::line_ends_in_16(text);
 }
 
 /// The same of fewer than 64 bytes. Loads that overlap find some ends twice, which does no harm.
-constexpr std::uint64_t line_ends_in(std::string_view text) noexcept {
+[[gnu::always_inline]] constexpr std::uint64_t line_ends_in(std::string_view text) noexcept {
     const char* const first = text.data();
     const std::size_t size = text.size();
     std::uint64_t mask = 0;
@@ -224,7 +224,7 @@ constexpr void mark_line_ends(std::string_view text, std::size_t ahead, std::uin
 }
 
 /// \return where the first line end is, or the size
-constexpr std::size_t find_line_end(std::string_view text) noexcept {
+[[gnu::always_inline]] constexpr std::size_t find_line_end(std::string_view text) noexcept {
     if (text.size() <= 64) {
         const std::uint64_t mask = text.size() == 64 ? line_ends_in_64(text.data()) : line_ends_in(text);
         return mask != 0 ? lowest_bit(mask) : text.size();
