@@ -22,7 +22,7 @@ namespace {
 constexpr std::size_t stream_size = std::size_t{64} << 20;
 constexpr std::size_t cached_size = std::size_t{256} << 10;  // stays in the second cache
 constexpr std::string_view cached_suffix = ".cached";        // of the names of streams of that size
-constexpr std::size_t whole = std::string_view::npos;  // as a chunk size
+constexpr std::size_t whole = std::string_view::npos;        // as a chunk size
 
 struct stream {
     explicit stream(std::string_view name) {
