@@ -224,7 +224,7 @@ constexpr void mark_line_ends(std::string_view text, std::size_t ahead, std::uin
 }
 
 /// \return where the first line end is, or the size
-[[gnu::always_inline]] constexpr std::size_t find_line_end(std::string_view text) noexcept {
+constexpr std::size_t find_line_end(std::string_view text) noexcept {
     if (text.size() <= 64) {
         const std::uint64_t mask = text.size() == 64 ? line_ends_in_64(text.data()) : line_ends_in(text);
         return mask != 0 ? lowest_bit(mask) : text.size();
