@@ -1,7 +1,7 @@
 // Measures eventsource-parser and eventsource-encoder: node peers.mjs …/sse_stream llm ticks > peers.jsonl
 //
 // The parser is fed strings: that somebody decoded the bytes is not counted. The encoder's strings are written
-// to a buffer, since bytes are what is sent. Figures are medians of five runs, after one to warm up, by the wall
+// to a buffer, since bytes are what is sent. Figures are medians of nine runs, after one to warm up, by the wall
 // clock.
 import { execFileSync } from 'node:child_process'
 import { encode } from 'eventsource-encoder'
@@ -13,12 +13,12 @@ const streamSize = 64 * 2 ** 20
 /** `pass` goes over `bytes` bytes, and returns how many events they were. */
 function measure(name, bytes, pass) {
     let events = pass()
-    const seconds = Array.from({ length: 5 }, () => {
+    const seconds = Array.from({ length: 9 }, () => {
         const begin = performance.now()
         events = pass()
         return (performance.now() - begin) / 1000
     })
-    const median = seconds.sort((a, b) => a - b)[2]
+    const median = seconds.sort((a, b) => a - b)[4]
     console.log(JSON.stringify({ name, bytes_per_second: bytes / median, events, node: process.version }))
 }
 

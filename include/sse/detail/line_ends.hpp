@@ -250,11 +250,17 @@ template <class OnEnd>
     const char* const last = text.data() + text.size();
     for (const char* block = text.data(); block != last; window *= 4) {
         const auto left = static_cast<std::size_t>(last - block);
-        if (window > longest_window) window = longest_window;
         if (window > left) window = left;
-        if (window > 64) mark_line_ends({block, window}, window <= left - window ? window : 0, masks);
-        else if (text.size() < 64) masks[0] = line_ends_in(text);
-        else masks[0] = line_ends_in_64(block + window - 64) >> (64 - window);
+        if (window > 64) {
+            if (window > longest_window) window = longest_window;
+            mark_line_ends({block, window}, window <= left - window ? window : 0, masks);
+        } else if (window == 64) {
+            masks[0] = line_ends_in_64(block);
+        } else if (text.size() < 64) {
+            masks[0] = line_ends_in(text);
+        } else {  // the end of the text
+            masks[0] = line_ends_in_64(last - 64) >> (64 - window);
+        }
 
         const char* const next = block + window;
         const std::uint64_t* const last_mask = masks + (window - 1) / 64;
