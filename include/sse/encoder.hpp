@@ -69,10 +69,11 @@ template <class Output>
 constexpr void put_head(Output& output, const message& message) {
     if (message.event) put_field(output, "event: ", *message.event);
     if (message.id) put_field(output, "id: ", *message.id);
-    if (message.retry) {
+    const std::int64_t retry = message.retry.value_or(milliseconds(-1)).count();  // checked: not below zero
+    if (retry >= 0) {
         std::array<char, 20> digits{};
         std::size_t begin = digits.size();
-        auto rest = static_cast<std::uint64_t>(message.retry->count());
+        auto rest = static_cast<std::uint64_t>(retry);
         do digits[--begin] = static_cast<char>('0' + rest % 10);
         while ((rest /= 10) != 0);
         put_field(output, "retry: ", {digits.data() + begin, digits.size() - begin});

@@ -57,11 +57,13 @@ template <std::size_t Half>
 }
 
 /// Copies bytes: of few, the two halves, which may overlap, for a call costs more than the bytes.
+/// No more than `Most`: g++ would warn of copies that cannot be.
+template <std::size_t Most = SIZE_MAX>
 [[gnu::always_inline]] constexpr void copy_bytes(char* to, const char* from, std::size_t size) noexcept {
     if (std::is_constant_evaluated() || size < 4 || size > 64) std::char_traits<char>::copy(to, from, size);
-    else if (size > 32) copy_halves<32>(to, from, size);
-    else if (size > 16) copy_halves<16>(to, from, size);
-    else if (size > 8) copy_halves<8>(to, from, size);
+    else if (Most > 32 && size > 32) copy_halves<32>(to, from, size);
+    else if (Most > 16 && size > 16) copy_halves<16>(to, from, size);
+    else if (Most > 8 && size > 8) copy_halves<8>(to, from, size);
     else copy_halves<4>(to, from, size);
 }
 
