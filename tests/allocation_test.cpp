@@ -180,12 +180,29 @@ TEST_CASE("what is retained never exceeds the limit, whatever comes") {
 
 TEST_CASE("past the limit nothing of the event is retained") {
     const std::string stream = "data: " + std::string(900, 'x') + "\ndata: " + std::string(900, 'x') + "\n\n";
+    for (const std::size_t size : {stream.size(), std::size_t{1}, std::size_t{64}, std::size_t{700}}) {
+        CAPTURE(size);
+        const count since;
+        sse::parser parser({.max_event_bytes = 1000});
+        const std::size_t events = feed(parser, stream, size);
+        const std::size_t bytes = since.bytes();
+        CHECK(events == 0);
+        CHECK(parser.error());
+        CHECK(bytes == 0);
+    }
+}
+
+TEST_CASE("neither is it where what replaces ill-formed text passes the limit at the very end") {
+    const std::string stream = "data: " + std::string(900, '\xFF');
     const count since;
-    sse::parser parser({.max_event_bytes = 1000});
+    sse::parser parser({.max_event_bytes = 1000, .text = sse::text::replace});
     const std::size_t events = feed(parser, stream, stream.size());
+    const sse::error before = parser.error();
+    const sse::error after = parser.finish(sse::at_end::deliver, [](const sse::event_view&) {});
     const std::size_t bytes = since.bytes();
     CHECK(events == 0);
-    CHECK(parser.error());
+    CHECK_FALSE(before);
+    CHECK(after == sse::errc::event_too_large);
     CHECK(bytes == 0);
 }
 

@@ -75,7 +75,7 @@ public:
     /// For those who were given a part of a line: takes the rest of that line off the front of `chunk`, and
     /// its end. The same as split(), for one line and in less time.
     ///
-    /// \pre the chunk before this one ended with an `on_part`
+    /// \pre the chunk before this one ended within a line
     /// \post the text points into `chunk`
     [[gnu::always_inline]] constexpr rest take_rest(std::string_view& chunk) noexcept {
         const std::size_t size = detail::find_line_end(chunk);

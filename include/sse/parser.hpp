@@ -125,7 +125,7 @@ public:
     template <class Handler>
     constexpr sse::error feed(std::string_view bytes, Handler&& handler) {
         detail::check_handler<Handler>();
-        reading guard(*this, false);
+        reading guard(*this);
         read(bytes, handler);
         guard.done();
         return error_;
@@ -140,7 +140,7 @@ public:
     /// \post The views live until the next call of a function that is not const, and as long as the chunk.
     /// \throws what the allocator throws; then as for `feed`, but an id does not count without its event
     [[nodiscard]] constexpr std::optional<event_view> next(std::string_view& bytes) {
-        reading guard(*this, true);
+        reading guard(*this);
         std::optional<event_view> event;
         puller handler{event};
         read(bytes, handler);
@@ -156,7 +156,7 @@ public:
     template <class Handler>
     constexpr sse::error finish(at_end what, Handler&& handler) {
         detail::check_handler<Handler>();
-        reading guard(*this, false);
+        reading guard(*this);
         read_end(what, handler);
         guard.done();
         return error_;
@@ -164,7 +164,7 @@ public:
 
     /// The same for those who pull. \post The views live until the next call of a function that is not const.
     constexpr std::optional<event_view> finish(at_end what) {
-        reading guard(*this, true);
+        reading guard(*this);
         std::optional<event_view> event;
         puller handler{event};
         read_end(what, handler);
@@ -232,7 +232,7 @@ private:
     /// One call that reads. Should an exception end it, no half event is left, nor a view into the chunk.
     class reading {
     public:
-        constexpr reading(basic_parser& owner, bool pulls) noexcept : owner_(owner), pulls_(pulls) {
+        constexpr explicit reading(basic_parser& owner) noexcept : owner_(owner) {
             assert(!owner_.reading_ && "called from inside a handler");
             owner_.reading_ = true;
             if (owner_.dispatched_) owner_.end_block();
@@ -240,10 +240,7 @@ private:
         reading(const reading&) = delete;
         reading& operator=(const reading&) = delete;
         constexpr ~reading() {
-            if (!done_) {
-                if (pulls_) owner_.dispatched_ = false;  // nobody got the event: its id must not count
-                owner_.abandon();
-            }
+            if (!done_) owner_.abandon();
             owner_.reading_ = false;
         }
 
@@ -251,7 +248,6 @@ private:
 
     private:
         basic_parser& owner_;
-        bool pulls_;
         bool done_ = false;
     };
 
@@ -496,7 +492,7 @@ private:
             name_size_ = 0;
         }
         if (line_ == part::name) read_name<Handler>(text);
-        if (text.empty()) return;
+        if (text.empty() || error_) return;
         if (after_colon_) text = without_space(text);
         after_colon_ = false;
 
@@ -655,6 +651,7 @@ private:
         }
         restart();
         if (!dispatched_) end_block();
+        if (error_) give_up();
     }
 
     constexpr void restart() noexcept {
@@ -699,7 +696,7 @@ private:
         settle();
     }
 
-    /// The limit was passed: whoever sent that shall not keep the memory either.
+    /// The limit was passed: whoever sent that shall not keep the memory either, unless an ID has to stay in it.
     constexpr void give_up() noexcept {
         abandon();
         kept_.release();
