@@ -31,10 +31,32 @@ constexpr row failures[] = {
     {errc::buffer_too_small, "buffer", std::errc::no_buffer_space},
     {errc::sink_failed, "sink", std::errc::io_error},
     {errc::source_failed, "source", std::errc::io_error},
+    {errc::url_invalid, "url", std::errc::invalid_argument},
+    {errc::url_scheme_unsupported, "url", std::errc::invalid_argument},
+    {errc::url_has_credentials, "url", std::errc::invalid_argument},
+    {errc::url_host_invalid, "url", std::errc::invalid_argument},
+    {errc::url_port_invalid, "url", std::errc::invalid_argument},
+    {errc::header_name_invalid, "header", std::errc::invalid_argument},
+    {errc::header_value_invalid, "header", std::errc::invalid_argument},
+    {errc::method_invalid, "method", std::errc::invalid_argument},
+    {errc::last_event_id_invalid, "last event id", std::errc::invalid_argument},
+    {errc::status_refused, "response", std::errc::protocol_error},
+    {errc::no_content, "response", std::errc::protocol_error},
+    {errc::not_event_stream, "response", std::errc::protocol_error},
+    {errc::redirect_invalid, "redirect", std::errc::protocol_error},
+    {errc::redirect_insecure, "redirect", std::errc::protocol_error},
+    {errc::too_many_redirects, "redirect", std::errc::protocol_error},
+    {errc::connection_ended, "connection", std::errc::connection_reset},
+    {errc::timed_out, "connection", std::errc::timed_out},
+    {errc::http_malformed, "http", std::errc::bad_message},
+    {errc::http_head_too_large, "http", std::errc::message_size},
+    {errc::http_framing, "http", std::errc::bad_message},
+    {errc::http_unsupported, "http", std::errc::protocol_error},
+    {errc::http_cut_off, "http", std::errc::protocol_error},
 };
 
 // The table has a row for each code.
-static_assert(std::size(failures) == static_cast<std::size_t>(errc::source_failed));
+static_assert(std::size(failures) == static_cast<std::size_t>(errc::http_cut_off));
 
 // A literal type: made, moved and asked in constant expressions.
 constexpr sse::error fails_if(bool failed) { return failed ? errc::id_has_nul : errc::ok; }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "detail/line_ends.hpp"
+#include "detail/raise.hpp"
 #include "detail/sink.hpp"
 #include "error.hpp"
 #include "event.hpp"
@@ -14,11 +15,9 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <span>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <type_traits>
 #include <utility>
 
@@ -126,15 +125,6 @@ constexpr void put_comment(Output& output, std::string_view text) {
     for_each_line(text, [&](std::string_view line) {
         put_field(output, line.empty() ? ":" : ": ", line);
     });
-}
-
-[[noreturn]] inline void raise(error error) {
-#if defined(__cpp_exceptions) || defined(_CPPUNWIND)
-    throw std::system_error(error);
-#else
-    static_cast<void>(error);
-    std::abort();
-#endif
 }
 
 }  // namespace detail

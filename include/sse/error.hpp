@@ -23,6 +23,28 @@ enum class errc {
     buffer_too_small,      ///< encoder: the message does not fit in the span; nothing was written
     sink_failed,           ///< encoder: the sink refused the bytes, or took only a part of them
     source_failed,         ///< events(): the source reported a failure without saying which
+    url_invalid,             ///< client: the URL is not an absolute one, or holds what none can
+    url_scheme_unsupported,  ///< client: the URL is neither http nor https
+    url_has_credentials,     ///< client: the URL holds a user's name or password
+    url_host_invalid,        ///< client: the URL's host is neither a name nor an address
+    url_port_invalid,        ///< client: the URL's port is not a number from 1 to 65535
+    header_name_invalid,     ///< client, server: a header's name is no token
+    header_value_invalid,    ///< client, server: a header's value holds a control character
+    method_invalid,          ///< client: the method is no token
+    last_event_id_invalid,   ///< client: the ID to begin with holds what no header can
+    status_refused,          ///< client: a status that is neither success nor a redirect
+    no_content,              ///< client: 204, by which the server asks not to come back
+    not_event_stream,        ///< client: a successful response of another media type
+    redirect_invalid,        ///< client: a redirect to nowhere
+    redirect_insecure,       ///< client: a redirect from https to http
+    too_many_redirects,      ///< client: more in a row than `max_redirects`
+    connection_ended,        ///< client: the response is complete, or the connection was closed
+    timed_out,               ///< client: silent for longer than `connect_timeout` or `idle_timeout`
+    http_malformed,          ///< http1: a start line, a field or a chunk is not as HTTP/1.1 has it
+    http_head_too_large,     ///< http1: a head exceeds `max_head_bytes` or `max_headers`
+    http_framing,            ///< http1: fields contradict each other on where the body ends
+    http_unsupported,        ///< http1: another transfer coding than chunked, or another protocol
+    http_cut_off,            ///< http1: the connection ended before the response did
 };
 
 namespace detail {
@@ -38,6 +60,28 @@ constexpr std::string_view describe(errc code) noexcept {
         case errc::buffer_too_small: return "buffer: too small for the encoded message";
         case errc::sink_failed: return "sink: did not take all the bytes";
         case errc::source_failed: return "source: could not be read";
+        case errc::url_invalid: return "url: not an absolute URL, or with characters that none can hold";
+        case errc::url_scheme_unsupported: return "url: neither http nor https";
+        case errc::url_has_credentials: return "url: holds a user name; send an Authorization header instead";
+        case errc::url_host_invalid: return "url: the host is neither an ASCII name nor an address";
+        case errc::url_port_invalid: return "url: the port is not a number from 1 to 65535";
+        case errc::header_name_invalid: return "header: the name is not a token";
+        case errc::header_value_invalid: return "header: the value contains a control character";
+        case errc::method_invalid: return "method: not a token";
+        case errc::last_event_id_invalid: return "last event id: contains a character that no header can";
+        case errc::status_refused: return "response: the status is neither success nor a redirect";
+        case errc::no_content: return "response: 204, the server asks not to come back";
+        case errc::not_event_stream: return "response: the media type is not text/event-stream";
+        case errc::redirect_invalid: return "redirect: without a Location that could be followed";
+        case errc::redirect_insecure: return "redirect: from https to http";
+        case errc::too_many_redirects: return "redirect: one too many in a row";
+        case errc::connection_ended: return "connection: ended";
+        case errc::timed_out: return "connection: silent for too long";
+        case errc::http_malformed: return "http: a start line, header or chunk is not as HTTP/1.1 has it";
+        case errc::http_head_too_large: return "http: larger than max_head_bytes or max_headers allows";
+        case errc::http_framing: return "http: the headers contradict each other on where the body ends";
+        case errc::http_unsupported: return "http: a transfer coding other than chunked, or another protocol";
+        case errc::http_cut_off: return "http: the connection ended before the response did";
     }
     return "unknown error";
 }
@@ -47,7 +91,7 @@ constexpr std::string_view describe(errc code) noexcept {
 /// The category of this library's codes; its name is "sse".
 ///
 /// Its codes compare equal to the std::errc nearest in meaning (`invalid_argument`, `message_size`,
-/// `no_buffer_space`, `io_error`).
+/// `no_buffer_space`, `io_error`, `bad_message`, `protocol_error`).
 const std::error_category& category() noexcept;
 
 std::error_code make_error_code(errc code) noexcept;
@@ -90,14 +134,36 @@ public:
 
     std::error_condition default_error_condition(int code) const noexcept override {
         switch (static_cast<errc>(code)) {
-            case errc::event_too_large: return std::errc::message_size;
+            case errc::event_too_large:
+            case errc::http_head_too_large: return std::errc::message_size;
             case errc::event_has_line_break:
             case errc::id_has_line_break:
             case errc::id_has_nul:
-            case errc::retry_negative: return std::errc::invalid_argument;
+            case errc::retry_negative:
+            case errc::url_invalid:
+            case errc::url_scheme_unsupported:
+            case errc::url_has_credentials:
+            case errc::url_host_invalid:
+            case errc::url_port_invalid:
+            case errc::header_name_invalid:
+            case errc::header_value_invalid:
+            case errc::method_invalid:
+            case errc::last_event_id_invalid: return std::errc::invalid_argument;
+            case errc::status_refused:
+            case errc::no_content:
+            case errc::not_event_stream:
+            case errc::redirect_invalid:
+            case errc::redirect_insecure:
+            case errc::too_many_redirects: return std::errc::protocol_error;
+            case errc::connection_ended: return std::errc::connection_reset;
+            case errc::timed_out: return std::errc::timed_out;
             case errc::buffer_too_small: return std::errc::no_buffer_space;
             case errc::sink_failed:
             case errc::source_failed: return std::errc::io_error;
+            case errc::http_malformed:
+            case errc::http_framing: return std::errc::bad_message;
+            case errc::http_unsupported:
+            case errc::http_cut_off: return std::errc::protocol_error;
             case errc::ok: break;
         }
         return std::error_condition(code, *this);

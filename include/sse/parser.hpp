@@ -696,7 +696,8 @@ private:
         settle();
     }
 
-    /// The limit was passed: whoever sent that shall not keep the memory either, unless an ID has to stay in it.
+    /// The limit was passed: whoever sent that shall not keep the memory either. (Where an ID has to stay, it
+    /// does.)
     constexpr void give_up() noexcept {
         abandon();
         kept_.release();

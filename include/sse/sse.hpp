@@ -3,9 +3,13 @@
 //     #include <sse/sse.hpp>
 #pragma once
 
+#include "backoff.hpp"
 #include "encoder.hpp"
 #include "error.hpp"
 #include "event.hpp"
+#include "event_source.hpp"
+#include "http.hpp"
+#include "http1.hpp"
 #include "io.hpp"
 #include "line.hpp"
 #include "parser.hpp"

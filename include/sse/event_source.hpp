@@ -1,0 +1,505 @@
+// The browser's EventSource as a state machine, without a socket, a clock or a thread. Layer 5.
+//
+//     sse::event_source source({.url = "https://example.org/stream"});
+//     source.on_message([](const sse::source_event& event) { use(event.data); });
+//     // and a loop that does what source.next(now) says: adapters/ has some
+#pragma once
+
+#include "backoff.hpp"
+#include "detail/raise.hpp"
+#include "error.hpp"
+#include "event.hpp"
+#include "http.hpp"
+#include "parser.hpp"
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+namespace sse {
+
+/// The browser's three. Waiting to connect again is connecting, too.
+enum class ready_state : unsigned char { connecting = 0, open = 1, closed = 2 };
+
+/// An event with where it came from. Views, valid during the call.
+struct source_event : event_view {
+    std::string_view origin{};  ///< of the URL at the end of the redirects, as "https://example.org"
+};
+
+/// Why there is no stream, and whether there will be one.
+struct source_error {
+    std::error_code code{};                  ///< one of errc, or what the transport reported
+    int status = 0;                          ///< of the response, where one came
+    std::optional<milliseconds> retry_in{};  ///< when the next attempt is due; nothing where it is over
+};
+
+struct event_source_options {
+    std::string url{};
+
+    std::string method = "GET";
+    std::string body{};
+    sse::headers headers{};
+
+    /// Called before each attempt with the headers above, to renew those that expire.
+    std::function<void(sse::headers&)> renew_headers{};
+
+    /// Besides Authorization, Cookie, Proxy-Authorization and Host: headers that are for this origin alone. A
+    /// redirect to another one goes without them.
+    std::vector<std::string> secret_headers{};
+
+    /// The ID to begin with, from an earlier run.
+    std::string last_event_id{};
+
+    /// A longer one is kept, but not sent: servers bound a request's head, and would refuse all of it.
+    std::size_t max_last_event_id_bytes = default_max_id_bytes;
+
+    /// What the head of a response means, see `standard_action` and `retrying_action`.
+    std::function<response_action(int status, std::string_view content_type)> policy = standard_action;
+
+    backoff_options backoff{};
+
+    /// After so many attempts in a row that failed there is no further one; 0 for no limit.
+    std::uint32_t max_attempts = 0;
+
+    std::uint32_t max_redirects = 20;  ///< as many as a browser follows
+
+    /// How long to wait for the head of a response; 0 for ever.
+    milliseconds connect_timeout{30'000};
+
+    /// A stream that is silent for longer, without even a comment, is taken for dead; 0 for never.
+    milliseconds idle_timeout{0};
+
+    /// Whether to connect again when the response is complete, as the standard says. LLM servers end that way.
+    bool reconnect_at_end = true;
+
+    /// What becomes of an event that a complete response ends in the middle of.
+    sse::at_end at_end = sse::at_end::discard;
+
+    /// Tells an event after which no more is wanted, such as `[DONE]`. It is not delivered.
+    std::function<bool(const event_view&)> is_terminal{};
+
+    std::size_t max_event_bytes = parser_options{}.max_event_bytes;
+    sse::text text = sse::text::replace;
+
+    /// Evenly distributed over all values; for the pauses between attempts, not for secrets.
+    std::function<std::uint64_t()> random{};
+};
+
+/// What the loop around an event_source has to do next.
+enum class source_step : unsigned char {
+    connect,   ///< send `request`, and tell what comes of it
+    read,      ///< go on reading the connection
+    wait,      ///< for nothing but the time
+    finished,  ///< it is closed
+};
+
+/// In every step but `read` a connection that is still there is to be closed.
+struct source_task {
+    source_step step = source_step::finished;
+    const sse::request* request = nullptr;                         ///< lives until the next call
+    std::optional<std::chrono::steady_clock::time_point> until{};  ///< when to ask again at the latest
+};
+
+namespace detail {
+
+enum class source_state : unsigned char { waiting, ready, requesting, open, closed };
+
+enum class source_input : unsigned char {
+    time,      ///< the pause is over
+    sent,      ///< the request is handed out
+    accepted,  ///< the response is an event stream
+    redirect,  ///< the response names another place
+    lost,      ///< no stream, or no longer; another attempt may help
+    over,      ///< another attempt would not help, or is not wanted
+    restart,
+};
+
+/// Where each input leads from each state. To itself: the input is late, and ignored.
+inline constexpr auto source_transitions = [] {
+    using enum source_state;
+    return std::array<std::array<source_state, 7>, 5>{{
+        // time      sent        accepted    redirect    lost        over    restart
+        {ready,      waiting,    waiting,    waiting,    waiting,    closed, ready},  // waiting
+        {ready,      requesting, ready,      ready,      ready,      closed, ready},  // ready
+        {requesting, requesting, open,       ready,      waiting,    closed, ready},  // requesting
+        {open,       open,       open,       open,       waiting,    closed, ready},  // open
+        {closed,     closed,     closed,     closed,     closed,     closed, ready},  // closed
+    }};
+}();
+
+constexpr source_state next_state(source_state state, source_input input) noexcept {
+    return source_transitions[static_cast<std::size_t>(state)][static_cast<std::size_t>(input)];
+}
+
+}  // namespace detail
+
+/// A client that stays connected: connects, reads, notices that the stream is gone, waits, connects again and
+/// resumes behind the last event.
+///
+/// It does nothing by itself. A loop asks what to do next, does it, and tells what happened:
+///
+///     for (;;) {
+///         const sse::source_task task = source.next(now());
+///         switch (task.step) { … }
+///     }
+///
+/// Listeners are called from inside the functions that tell what happened; they may call any function of the
+/// source but these. Each call of `on` adds a listener; they are called in that order.
+///
+/// \pre one thread at a time
+/// \spec https://html.spec.whatwg.org/multipage/server-sent-events.html#the-eventsource-interface
+class event_source {
+public:
+    using time_point = std::chrono::steady_clock::time_point;
+
+    /// \throws std::system_error with what `check` returns; where exceptions are switched off, aborts
+    explicit event_source(event_source_options options)
+        : options_(std::move(options)), backoff_(options_.backoff),
+          parser_({.max_event_bytes = options_.max_event_bytes,
+                   .last_event_id = options_.last_event_id,
+                   .text = options_.text}) {
+        if (const sse::error invalid = check(options_)) detail::raise(invalid);
+        static_cast<void>(parse_url(options_.url, url_));
+    }
+
+    event_source(const event_source&) = delete;  // listeners refer to it
+    event_source& operator=(const event_source&) = delete;
+
+    /// \return what is wrong with the options: the codes of `parse_url` and `check_header`,
+    ///         `errc::method_invalid`, `errc::last_event_id_invalid`, `errc::event_too_large`
+    [[nodiscard]] static sse::error check(const event_source_options& options) {
+        sse::url parsed;
+        if (const sse::error invalid = parse_url(options.url, parsed)) return invalid;
+        if (!is_token(options.method)) return errc::method_invalid;
+        for (const header& header : options.headers) {
+            if (const sse::error invalid = check_header(header.name, header.value)) return invalid;
+        }
+        if (!options.last_event_id.empty() && !is_sendable_id(options.last_event_id, SIZE_MAX)) {
+            return errc::last_event_id_invalid;
+        }
+        return options.last_event_id.size() > options.max_event_bytes ? errc::event_too_large : errc::ok;
+    }
+
+    // Listening
+
+    /// Events of one type.
+    void on(std::string_view type, std::function<void(const source_event&)> listener) {
+        listeners_.emplace_back(type, std::move(listener));
+    }
+    void on_message(std::function<void(const source_event&)> listener) { on("message", std::move(listener)); }
+    void on_open(std::function<void()> listener) { on_open_.push_back(std::move(listener)); }
+    void on_error(std::function<void(const source_error&)> listener) {
+        on_error_.push_back(std::move(listener));
+    }
+    void on_comment(std::function<void(std::string_view)> listener) {
+        on_comment_.push_back(std::move(listener));
+    }
+    void on_retry(std::function<void(milliseconds)> listener) { on_retry_.push_back(std::move(listener)); }
+
+    // State
+
+    sse::ready_state ready_state() const noexcept {
+        if (state_ == state::open) return sse::ready_state::open;
+        return state_ == state::closed ? sse::ready_state::closed : sse::ready_state::connecting;
+    }
+
+    const sse::url& url() const noexcept { return url_; }  ///< the one given, whatever redirects there were
+
+    /// What the next attempt sends. Lives until the next call of a function that is not const.
+    std::string_view last_event_id() const noexcept { return parser_.last_event_id(); }
+
+    /// Why it is closed: no error where `close()` or a terminal event did it.
+    std::error_code error() const noexcept { return error_; }
+
+    /// How many attempts in a row have failed.
+    std::uint32_t failures() const noexcept { return backoff_.failures(); }
+
+    /// No more events, no more attempts. May be called by a listener.
+    void close() noexcept { move(input::over); }
+
+    /// Connects at once, whatever the state: a connection is given up, a pause cut short, the row of failures
+    /// forgotten. The last event ID stays. May be called by a listener.
+    void restart() noexcept {
+        move(input::restart);
+        error_ = {};
+        backoff_.reset();
+    }
+
+    // The loop
+
+    /// \return what to do, `now`
+    source_task next(time_point now) {
+        for (;;) {
+            switch (state_) {
+                case state::waiting:
+                    if (now < *deadline_) return {source_step::wait, nullptr, deadline_};
+                    move(input::time);
+                    break;
+                case state::ready:
+                    if (!has_request_) make_request();
+                    if (!move(input::sent)) break;
+                    deadline_ = after(now, options_.connect_timeout);
+                    return {source_step::connect, &request_, deadline_};
+                case state::requesting:
+                case state::open:
+                    if (!deadline_ || now < *deadline_) return {source_step::read, nullptr, deadline_};
+                    lose({.code = errc::timed_out}, now);
+                    break;
+                case state::closed: return {};
+            }
+        }
+    }
+
+    /// The head of a response has come.
+    void got_response(const response& response, time_point now) {
+        if (state_ != state::requesting) return;
+        const std::string_view type = find_header(response.headers, "Content-Type").value_or("");
+        switch (options_.policy(response.status, type)) {
+            case response_action::open: return open(now);
+            case response_action::redirect: return follow(response);
+            case response_action::reconnect:
+                return lose({.code = errc::status_refused, .status = response.status}, now,
+                            retry_after(response));
+            case response_action::stop: return fail({.code = errc::no_content, .status = response.status});
+            case response_action::fail:
+                return fail({.code = response.status == 200 ? errc::not_event_stream : errc::status_refused,
+                             .status = response.status});
+        }
+    }
+
+    /// Bytes of the body have come, chunked coding removed.
+    void got_bytes(std::string_view bytes, time_point now) {
+        if (state_ != state::open) return;
+        deadline_ = after(now, options_.idle_timeout);
+        read(now, [&](auto& handler) { return parser_.feed(bytes, handler); });
+    }
+
+    /// The response is complete, or the connection has ended where it may.
+    void got_end(time_point now) {
+        if (state_ == state::open) {
+            read(now, [&](auto& handler) { return parser_.finish(options_.at_end, handler); });
+        }
+        if (state_ == state::open && !options_.reconnect_at_end) return static_cast<void>(move(input::over));
+        lose({.code = errc::connection_ended}, now);
+    }
+
+    /// The connection could not be made, broke, or its response was no HTTP.
+    void got_error(std::error_code code, time_point now) { lose({.code = code}, now); }
+
+private:
+    using state = detail::source_state;
+    using input = detail::source_input;
+
+    /// What the parser tells while one connection is read; nothing more once a listener has ended that.
+    struct connection_handler {
+        event_source& source;
+        const std::uint64_t connection = source.connection_;
+
+        bool is_over() const noexcept { return source.connection_ != connection; }
+
+        void on_event(const event_view& event) {
+            if (is_over()) return;
+            if (source.options_.is_terminal && source.options_.is_terminal(event)) return source.close();
+            source_event with_origin{event, source.origin_};
+            notify(source.listeners_, [&](const auto& entry) {
+                if (!is_over() && entry.first == event.type) entry.second(with_origin);
+            });
+        }
+        void on_comment(std::string_view text) {
+            notify(source.on_comment_, [&](const auto& listener) {
+                if (!is_over()) listener(text);
+            });
+        }
+        void on_retry(milliseconds time) {
+            if (is_over()) return;
+            source.backoff_.set_reconnection_time(time);
+            notify(source.on_retry_, [&](const auto& listener) {
+                if (!is_over()) listener(time);
+            });
+        }
+    };
+
+    /// Those that listened when it began: a listener may add others.
+    template <class Listeners, class Call>
+    static void notify(const Listeners& listeners, Call call) {
+        for (std::size_t i = 0, size = listeners.size(); i < size; ++i) call(listeners[i]);
+    }
+
+    static bool is_token(std::string_view text) noexcept { return !check_header(text, ""); }
+
+    static std::optional<time_point> after(time_point now, milliseconds pause) noexcept {
+        if (pause.count() <= 0) return std::nullopt;
+        const auto most = std::chrono::floor<std::chrono::milliseconds>((time_point::max)() - now);
+        return now + (std::chrono::milliseconds(pause) < most ? std::chrono::milliseconds(pause) : most);
+    }
+
+    /// \return whether the input was of use
+    bool move(input what) noexcept {
+        const state next = detail::next_state(state_, what);
+        const bool moved = next != state_ || what == input::restart;
+        if (moved) {
+            if (state_ == state::open) ++connection_;
+            has_request_ = what == input::redirect;
+        }
+        state_ = next;
+        return moved;
+    }
+
+    /// Runs the parser. Should a listener throw, the stream is lost: what is left of the bytes is.
+    template <class Parse>
+    void read(time_point now, Parse parse) {
+        struct on_exception {
+            event_source& source;
+            time_point now;
+            bool returned = false;
+            ~on_exception() {
+                if (!returned && source.move(input::lost)) source.wait(now, {});
+            }
+        } guard{*this, now};
+        connection_handler handler{*this};
+        const sse::error error = parse(handler);
+        guard.returned = true;
+        if (error && !handler.is_over()) fail({.code = error});
+    }
+
+    void open(time_point now) {
+        move(input::accepted);
+        parser_.reset();
+        origin_ = origin(request_.url);
+        opened_at_ = now;
+        deadline_ = after(now, options_.idle_timeout);
+        notify(on_open_, [](const auto& listener) { listener(); });
+    }
+
+    void lose(source_error error, time_point now, std::optional<milliseconds> retry_after = {}) {
+        const bool was_open = state_ == state::open;
+        if (!move(input::lost)) return;
+        attempt last{.retry_after = retry_after};
+        if (was_open) last.open_for = milliseconds(now - opened_at_);
+        const milliseconds pause = wait(now, last);
+        if (options_.max_attempts != 0 && backoff_.failures() >= options_.max_attempts) return fail(error);
+        error.retry_in = pause;
+        notify(on_error_, [&](const auto& listener) { listener(error); });
+    }
+
+    milliseconds wait(time_point now, const attempt& last) {
+        const milliseconds pause = backoff_.next(options_.random ? options_.random() : random(), last);
+        deadline_ = after(now, pause).value_or(now);
+        return pause;
+    }
+
+    void fail(const source_error& error) {
+        if (!move(input::over)) return;
+        error_ = error.code;
+        notify(on_error_, [&](const auto& listener) { listener(error); });
+    }
+
+    /// \spec https://html.spec.whatwg.org/multipage/server-sent-events.html#sse-processing-model
+    void make_request() {
+        request_ = {options_.method, url_, options_.headers, options_.body};
+        redirects_ = 0;
+        if (options_.renew_headers) options_.renew_headers(request_.headers);
+        for (const header& header : request_.headers) {
+            const sse::error invalid = check_header(header.name, header.value);
+            if (invalid) return fail({.code = invalid});
+        }
+        const auto add = [&](std::string_view name, std::string_view value) {
+            if (find_header(request_.headers, name)) return;
+            request_.headers.push_back({std::string(name), std::string(value)});
+        };
+        add("Accept", media_type);
+        add("Cache-Control", "no-cache");
+        const std::string_view id = last_event_id();
+        if (is_sendable_id(id, options_.max_last_event_id_bytes)) {
+            drop_headers([](std::string_view name) { return equal_ignoring_case(name, "Last-Event-ID"); });
+            add("Last-Event-ID", id);
+        }
+    }
+
+    /// \spec https://fetch.spec.whatwg.org/#http-redirect-fetch
+    void follow(const response& response) {
+        const auto refuse = [&](sse::error why) {
+            fail({.code = why, .status = response.status});
+        };
+        sse::url next;
+        const std::string_view location = find_header(response.headers, "Location").value_or("");
+        if (resolve_url(request_.url, location, next)) return refuse(errc::redirect_invalid);
+        if (request_.url.scheme == "https" && next.scheme != "https") return refuse(errc::redirect_insecure);
+        if (++redirects_ > options_.max_redirects) return refuse(errc::too_many_redirects);
+
+        const bool is_post = request_.method == "POST";
+        const bool is_get = request_.method == "GET" || request_.method == "HEAD";
+        if ((response.status <= 302 && is_post) || (response.status == 303 && !is_get)) {
+            request_.method = "GET";
+            request_.body.clear();
+            drop_headers([](std::string_view name) {
+                return equal_ignoring_case(name.substr(0, 8), "Content-");
+            });
+        }
+        if (!same_origin(request_.url, next)) {
+            drop_headers([&](std::string_view name) { return is_secret(name); });
+        }
+        request_.url = std::move(next);
+        move(input::redirect);
+    }
+
+    template <class Predicate>
+    void drop_headers(Predicate is_to_go) {
+        std::erase_if(request_.headers, [&](const header& header) { return is_to_go(header.name); });
+    }
+
+    bool is_secret(std::string_view name) const noexcept {
+        for (const std::string_view secret : {"Authorization", "Cookie", "Proxy-Authorization", "Host"}) {
+            if (equal_ignoring_case(name, secret)) return true;
+        }
+        for (const std::string& secret : options_.secret_headers) {
+            if (equal_ignoring_case(name, secret)) return true;
+        }
+        return false;
+    }
+
+    /// SplitMix64: enough to keep clients apart.
+    std::uint64_t random() noexcept {
+        std::uint64_t value = seed_ += 0x9E3779B97F4A7C15;
+        value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9;
+        value = (value ^ (value >> 27)) * 0x94D049BB133111EB;
+        return value ^ (value >> 31);
+    }
+
+    event_source_options options_;
+    sse::url url_{};
+
+    std::deque<std::pair<std::string, std::function<void(const source_event&)>>> listeners_{};
+    std::deque<std::function<void()>> on_open_{};
+    std::deque<std::function<void(const source_error&)>> on_error_{};
+    std::deque<std::function<void(std::string_view)>> on_comment_{};
+    std::deque<std::function<void(milliseconds)>> on_retry_{};
+
+    state state_ = state::ready;
+    std::optional<time_point> deadline_{};  // of the state, if it has one
+    time_point opened_at_{};
+    std::error_code error_{};
+    sse::backoff backoff_;
+
+    sse::request request_{};
+    bool has_request_ = false;     // a redirect has made it
+    std::uint32_t redirects_ = 0;
+
+    sse::parser parser_;
+    std::string origin_{};
+    std::uint64_t connection_ = 0;  // how many have been open and are no longer
+    std::uint64_t seed_ = reinterpret_cast<std::uintptr_t>(this) ^
+                          static_cast<std::uint64_t>(
+                              std::chrono::steady_clock::now().time_since_epoch().count());
+};
+
+}  // namespace sse

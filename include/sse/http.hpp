@@ -1,0 +1,430 @@
+// What Server-Sent Events ask of HTTP: URLs, heads, the media type, statuses, Last-Event-ID. Layer 3.
+//
+//     sse::url url;
+//     if (const auto error = sse::parse_url("https://example.org/stream", url)) return error;
+#pragma once
+
+#include "error.hpp"
+#include "event.hpp"
+
+#include <charconv>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+namespace sse {
+
+/// The media type of an event stream, in lower case.
+inline constexpr std::string_view media_type = "text/event-stream";
+
+// Header fields
+
+/// A field of a request's or a response's head.
+struct header {
+    std::string name;
+    std::string value;
+
+    friend bool operator==(const header&, const header&) = default;
+};
+
+using headers = std::vector<header>;
+
+namespace detail {
+
+constexpr char to_lower(char byte) noexcept {
+    return byte >= 'A' && byte <= 'Z' ? static_cast<char>(byte - 'A' + 'a') : byte;
+}
+
+constexpr bool is_digit(char byte) noexcept { return byte >= '0' && byte <= '9'; }
+
+constexpr bool is_alpha(char byte) noexcept {
+    return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
+}
+
+constexpr bool is_hex_digit(char byte) noexcept {
+    return is_digit(byte) || (to_lower(byte) >= 'a' && to_lower(byte) <= 'f');
+}
+
+/// ASCII control characters, of which none may be part of a URL or of most values.
+constexpr bool is_control(char byte) noexcept {
+    return static_cast<unsigned char>(byte) < 0x20 || byte == 0x7F;
+}
+
+constexpr bool is_token_character(char byte) noexcept {
+    constexpr std::string_view marks = "!#$%&'*+-.^_`|~";
+    return is_alpha(byte) || is_digit(byte) || marks.find(byte) != std::string_view::npos;
+}
+
+/// \return the value of a few digits; -1 where they are none
+constexpr int number(std::string_view digits) noexcept {
+    int value = 0;
+    for (const char digit : digits) {
+        if (!is_digit(digit)) return -1;
+        value = value * 10 + (digit - '0');
+    }
+    return value;
+}
+
+}  // namespace detail
+
+/// Whether two names of fields, hosts or media types are the same but for the case of ASCII letters.
+constexpr bool equal_ignoring_case(std::string_view left, std::string_view right) noexcept {
+    if (left.size() != right.size()) return false;
+    for (std::size_t i = 0; i < left.size(); ++i) {
+        if (detail::to_lower(left[i]) != detail::to_lower(right[i])) return false;
+    }
+    return true;
+}
+
+/// \return the value of the last field of that name, in any case; nothing where there is none
+/// \complexity linear in the number of fields
+inline std::optional<std::string_view> find_header(const headers& fields, std::string_view name) noexcept {
+    for (auto field = fields.rbegin(); field != fields.rend(); ++field) {
+        if (equal_ignoring_case(field->name, name)) return field->value;
+    }
+    return std::nullopt;
+}
+
+/// \return `errc::header_name_invalid` or `errc::header_value_invalid` where a field could forge another one
+/// \spec RFC 9110, section 5.1 and 5.5
+constexpr error check_header(std::string_view name, std::string_view value) noexcept {
+    if (name.empty()) return errc::header_name_invalid;
+    for (const char byte : name) {
+        if (!detail::is_token_character(byte)) return errc::header_name_invalid;
+    }
+    for (const char byte : value) {
+        if (detail::is_control(byte) && byte != '\t') return errc::header_value_invalid;
+    }
+    return {};
+}
+
+// URLs
+
+/// An http or https URL, split into what a client needs of it.
+struct url {
+    std::string scheme;      ///< "http" or "https"
+    std::string host;        ///< in lower case; an IPv6 address in its brackets
+    std::uint16_t port = 0;  ///< that of the scheme where the URL names none
+    std::string target;      ///< path and query, from the first slash on, without the fragment
+
+    friend bool operator==(const url&, const url&) = default;
+};
+
+/// Host and port, as in a Host field: the port only where it is not that of the scheme.
+inline std::string authority(const url& url) {
+    const bool is_default = url.port == (url.scheme == "https" ? 443 : 80);
+    return is_default ? url.host : url.host + ':' + std::to_string(url.port);
+}
+
+/// As in an event's `origin`: "https://example.org".
+inline std::string origin(const url& url) { return url.scheme + "://" + authority(url); }
+
+inline std::string to_string(const url& url) { return origin(url) + url.target; }
+
+/// \spec https://html.spec.whatwg.org/multipage/browsers.html#same-origin
+inline bool same_origin(const url& left, const url& right) noexcept {
+    return left.scheme == right.scheme && left.host == right.host && left.port == right.port;
+}
+
+namespace detail {
+
+/// The scheme that a reference begins with, if it does.
+/// \spec RFC 3986, section 3.1
+constexpr std::optional<std::string_view> scheme_of(std::string_view reference) noexcept {
+    for (std::size_t i = 0; i < reference.size(); ++i) {
+        const char byte = reference[i];
+        if (byte == ':' && i > 0) return reference.substr(0, i);
+        const bool may_follow = is_digit(byte) || byte == '+' || byte == '-' || byte == '.';
+        if (!is_alpha(byte) && !(i > 0 && may_follow)) break;
+    }
+    return std::nullopt;
+}
+
+constexpr bool is_host_name(std::string_view host) noexcept {
+    for (const char byte : host) {
+        if (!is_alpha(byte) && !is_digit(byte) && byte != '-' && byte != '.' && byte != '_') return false;
+    }
+    return !host.empty();
+}
+
+/// Roughly: whether it really is one, whoever connects finds out.
+constexpr bool is_bracketed_address(std::string_view host) noexcept {
+    if (host.size() < 4 || !host.ends_with(']')) return false;
+    for (const char byte : host.substr(1, host.size() - 2)) {
+        if (!is_hex_digit(byte) && byte != ':' && byte != '.') return false;
+    }
+    return host.find(':') != std::string_view::npos;
+}
+
+/// \spec RFC 3986, section 3.2
+inline error split_authority(std::string_view authority, url& result) {
+    if (authority.find('@') != std::string_view::npos) return errc::url_has_credentials;
+    std::size_t end = authority.find(':');
+    if (authority.starts_with('[')) {
+        end = authority.find(']');
+        if (end != std::string_view::npos) ++end;
+        if (!is_bracketed_address(authority.substr(0, end))) return errc::url_host_invalid;
+    } else if (!is_host_name(authority.substr(0, end))) {
+        return errc::url_host_invalid;
+    }
+    result.host.clear();
+    for (const char byte : authority.substr(0, end)) result.host += to_lower(byte);
+
+    result.port = result.scheme == "https" ? 443 : 80;
+    authority.remove_prefix(result.host.size());
+    if (authority.empty() || authority == ":") return {};
+    const char* const last = authority.data() + authority.size();
+    const auto [parsed_to, failure] = std::from_chars(authority.data() + 1, last, result.port);
+    const bool is_port = authority.front() == ':' && failure == std::errc() && parsed_to == last;
+    return is_port && result.port != 0 ? error() : errc::url_port_invalid;
+}
+
+constexpr bool is_dot(std::string_view segment) noexcept {
+    return segment == "." || equal_ignoring_case(segment, "%2e");
+}
+
+constexpr bool is_dot_dot(std::string_view segment) noexcept {
+    return segment == ".." || equal_ignoring_case(segment, ".%2e") || equal_ignoring_case(segment, "%2e.") ||
+           equal_ignoring_case(segment, "%2e%2e");
+}
+
+/// \spec RFC 3986, section 5.2.4
+inline std::string without_dot_segments(std::string_view path) {
+    std::string result;
+    while (!path.empty()) {
+        const std::size_t end = path.find('/', 1);
+        const std::string_view segment = path.substr(0, end);  // with the slash before it
+        path.remove_prefix(segment.size());
+        if (is_dot_dot(segment.substr(1))) {
+            if (!result.empty()) result.erase(result.rfind('/'));
+        } else if (!is_dot(segment.substr(1))) {
+            result += segment;
+            continue;
+        }
+        if (path.empty()) result += '/';
+    }
+    return result;
+}
+
+/// Percent-encodes what may not stand in a target but is no reason to refuse it.
+/// \spec RFC 3986, section 3.3 and 3.4
+inline std::string encode_target(std::string_view target) {
+    constexpr std::string_view digits = "0123456789ABCDEF";
+    constexpr std::string_view encoded = "\"<>[]^`{|}";
+    std::string result;
+    for (const char byte : target) {
+        const auto value = static_cast<unsigned char>(byte);
+        if (value < 0x80 && encoded.find(byte) == std::string_view::npos) result += byte;
+        else (result += '%') += {digits[value / 16], digits[value % 16]};
+    }
+    return result;
+}
+
+}  // namespace detail
+
+/// Splits an absolute URL. What is percent-encoded stays so; dot segments are removed, and what may not stand
+/// in path and query is percent-encoded.
+///
+/// \return `errc::url_invalid`, `errc::url_scheme_unsupported`, `errc::url_has_credentials`,
+///         `errc::url_host_invalid`, `errc::url_port_invalid`; `result` is then as it was
+/// \note Deviation: a browser would guess what is meant by spaces, control characters and backslashes, and
+///       translate the name of a host that is not ASCII. Here they are errors.
+/// \spec RFC 3986
+[[nodiscard]] inline error parse_url(std::string_view text, url& result) {
+    for (const char byte : text) {
+        if (detail::is_control(byte) || byte == ' ' || byte == '\\') return errc::url_invalid;
+    }
+    const std::optional<std::string_view> scheme = detail::scheme_of(text);
+    if (!scheme) return errc::url_invalid;
+    url parsed;
+    for (const char byte : *scheme) parsed.scheme += detail::to_lower(byte);
+    if (parsed.scheme != "http" && parsed.scheme != "https") return errc::url_scheme_unsupported;
+
+    text = text.substr(0, text.find('#')).substr(scheme->size() + 1);
+    if (!text.starts_with("//")) return errc::url_invalid;
+    text.remove_prefix(2);
+    const std::string_view authority = text.substr(0, text.find_first_of("/?"));
+    if (const error invalid = detail::split_authority(authority, parsed)) return invalid;
+
+    text.remove_prefix(authority.size());
+    const std::string_view path = text.substr(0, text.find('?'));
+    const std::string_view query = text.substr(path.size());
+    parsed.target = path.empty() ? "/" : detail::encode_target(detail::without_dot_segments(path));
+    parsed.target += detail::encode_target(query);
+    result = std::move(parsed);
+    return {};
+}
+
+/// Resolves a reference, such as the value of a Location field, against the URL that it came from.
+///
+/// \return as `parse_url`; an empty reference is `errc::url_invalid`
+/// \spec RFC 3986, section 5.2.2
+[[nodiscard]] inline error resolve_url(const url& base, std::string_view reference, url& result) {
+    if (reference.empty()) return errc::url_invalid;
+    if (detail::scheme_of(reference)) return parse_url(reference, result);
+    if (reference.starts_with("//")) return parse_url(base.scheme + ':' + std::string(reference), result);
+
+    const std::string_view target = base.target;
+    const std::string_view path = target.substr(0, target.find('?'));
+    std::string_view kept;  // of the base
+    if (reference.starts_with('#')) kept = target;
+    else if (reference.starts_with('?')) kept = path;
+    else if (path.empty() && !reference.starts_with('/')) kept = "/";  // else the host would go on
+    else if (!reference.starts_with('/')) kept = path.substr(0, path.rfind('/') + 1);
+    return parse_url(origin(base).append(kept).append(reference), result);
+}
+
+// Heads
+
+/// What is sent to open a stream.
+struct request {
+    std::string method = "GET";
+    sse::url url{};
+    sse::headers headers{};
+    std::string body{};
+};
+
+/// The head of a response.
+struct response {
+    int status = 0;
+    std::string reason{};
+    sse::headers headers{};
+};
+
+// Responses
+
+/// Whether a Content-Type names an event stream: its essence does, in any case and with any parameters.
+/// \spec https://mimesniff.spec.whatwg.org/#mime-type-essence
+constexpr bool is_event_stream(std::string_view content_type) noexcept {
+    constexpr std::string_view space = " \t\r\n";
+    const std::size_t begin = content_type.find_first_not_of(space);
+    if (begin == std::string_view::npos) return false;
+    const std::string_view essence = content_type.substr(begin, content_type.find(';', begin) - begin);
+    return equal_ignoring_case(essence.substr(0, essence.find_last_not_of(space) + 1), media_type);
+}
+
+/// What a client does about the head of a response.
+enum class response_action : unsigned char {
+    open,       ///< it is an event stream: read it
+    redirect,   ///< ask for what Location names
+    reconnect,  ///< try again later
+    stop,       ///< the server asks not to come back
+    fail,       ///< give up
+};
+
+/// The standard's table of statuses, as a browser has it.
+/// \spec https://html.spec.whatwg.org/multipage/server-sent-events.html#sse-processing-model
+constexpr response_action standard_action(int status, std::string_view content_type) noexcept {
+    switch (status) {
+        case 200: return is_event_stream(content_type) ? response_action::open : response_action::fail;
+        case 204: return response_action::stop;
+        case 301:
+        case 302:
+        case 303:
+        case 307:
+        case 308: return response_action::redirect;
+        default: return response_action::fail;
+    }
+}
+
+/// The same, but trying again where the server is but overloaded or restarting.
+/// \note Deviation: for a browser each of these is final.
+constexpr response_action retrying_action(int status, std::string_view content_type) noexcept {
+    switch (status) {
+        case 429:
+        case 500:
+        case 502:
+        case 503:
+        case 504: return response_action::reconnect;
+        default: return standard_action(status, content_type);
+    }
+}
+
+// Retry-After
+
+/// The seconds since 1970 of a date as HTTP writes it: in today's form, or in one of the two of old.
+/// \spec RFC 9110, section 5.6.7
+constexpr std::optional<std::int64_t> parse_http_date(std::string_view date) noexcept {
+    std::string_view day, month, year, time;
+    if (const std::size_t comma = date.find(','); comma != std::string_view::npos) {
+        const std::string_view rest = date.substr(comma + 1);  // " 06 Nov 1994 08:49:37 GMT", or "-Nov-94 "
+        if ((rest.size() != 25 && rest.size() != 23) || !rest.ends_with(" GMT")) return std::nullopt;
+        const std::size_t year_size = rest.size() - 21;
+        day = rest.substr(1, 2);
+        month = rest.substr(4, 3);
+        year = rest.substr(8, year_size);
+        time = rest.substr(9 + year_size, 8);
+    } else {
+        if (date.size() != 24) return std::nullopt;  // "Sun Nov  6 08:49:37 1994"
+        month = date.substr(4, 3);
+        day = date.substr(date[8] == ' ' ? 9 : 8, date[8] == ' ' ? 1 : 2);
+        time = date.substr(11, 8);
+        year = date.substr(20, 4);
+    }
+    if (time[2] != ':' || time[5] != ':') return std::nullopt;
+    const int hour = detail::number(time.substr(0, 2));
+    const int minute = detail::number(time.substr(3, 2));
+    const int second = detail::number(time.substr(6, 2));
+    int full_year = detail::number(year);
+    if (year.size() == 2 && full_year >= 0) full_year += full_year < 70 ? 2000 : 1900;
+
+    constexpr std::string_view months = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    const std::size_t month_at = months.find(month);
+    const int day_of_month = detail::number(day);
+    if (month_at == std::string_view::npos || month_at % 3 != 0 || day_of_month < 0 || full_year < 0) {
+        return std::nullopt;
+    }
+    const std::chrono::year_month_day ymd(std::chrono::year(full_year),
+                                          std::chrono::month(static_cast<unsigned>(month_at / 3 + 1)),
+                                          std::chrono::day(static_cast<unsigned>(day_of_month)));
+    const bool is_time = hour >= 0 && hour < 24 && minute >= 0 && minute < 60 && second >= 0 && second <= 60;
+    if (!ymd.ok() || !is_time) return std::nullopt;
+    const auto days = std::int64_t{std::chrono::sys_days(ymd).time_since_epoch().count()};
+    return ((days * 24 + hour) * 60 + minute) * 60 + second;
+}
+
+/// How long a response asks to wait, by Retry-After: seconds, or a date, which is held against the response's
+/// own Date, for these two come from one clock.
+///
+/// \return nothing where it does not ask, or not in a way that can be understood; never below zero
+/// \spec RFC 9110, section 10.2.3
+inline std::optional<milliseconds> retry_after(const response& response) noexcept {
+    const std::optional<std::string_view> value = find_header(response.headers, "Retry-After");
+    if (!value || value->empty()) return std::nullopt;
+    if (value->find_first_not_of("0123456789") == std::string_view::npos) {
+        std::int64_t seconds = 0;
+        const auto parsed = std::from_chars(value->data(), value->data() + value->size(), seconds);
+        constexpr std::int64_t most = INT64_MAX / 1000;
+        return milliseconds(parsed.ec != std::errc() || seconds > most ? INT64_MAX : seconds * 1000);
+    }
+    const std::optional<std::string_view> date = find_header(response.headers, "Date");
+    const auto now = parse_http_date(date.value_or(std::string_view()));
+    const auto then = parse_http_date(*value);
+    if (!now || !then) return std::nullopt;
+    return milliseconds(*then > *now ? (*then - *now) * 1000 : 0);
+}
+
+// The last event ID
+
+/// The longest last event ID that is sent back unless one says otherwise: servers bound a request's head, often
+/// at 8 KiB.
+inline constexpr std::size_t default_max_id_bytes = 4096;
+
+/// Whether an ID can be the value of a Last-Event-ID field: neither empty nor too long, and without control
+/// characters. What a server sent as `id` may be neither.
+/// \spec https://html.spec.whatwg.org/multipage/server-sent-events.html#the-last-event-id-header
+constexpr bool is_sendable_id(std::string_view id, std::size_t max_bytes = default_max_id_bytes) noexcept {
+    if (id.empty() || id.size() > max_bytes) return false;
+    for (const char byte : id) {
+        if (detail::is_control(byte)) return false;
+    }
+    return id.front() != ' ' && id.back() != ' ';  // a recipient would trim them: another ID
+}
+
+}  // namespace sse

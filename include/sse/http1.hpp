@@ -1,0 +1,721 @@
+// Just enough HTTP/1.1 for those who have only a socket: heads and bodies, both ways, no I/O. Layer 4.
+//
+//     sse::response_reader reader;
+//     for (sse::http_part part; (part = reader.next(bytes)) != sse::http_part::none;) …
+#pragma once
+
+#include "detail/sink.hpp"
+#include "error.hpp"
+#include "http.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+namespace sse {
+
+struct http1_options {
+    /// The most bytes of a head, from its start line to its empty line, with the line ends and with what is
+    /// skipped before it: interim responses, empty lines. The trailers are bounded by the same, and so is the
+    /// line before each chunk. Servers send one or two KiB, and with many cookies a few more.
+    std::size_t max_head_bytes = std::size_t{64} << 10;
+
+    /// The most fields of a head: each costs memory besides its bytes.
+    std::size_t max_headers = 256;
+};
+
+/// What a reader has taken off the front of the bytes.
+enum class http_part : unsigned char {
+    none,  ///< nothing is complete, and more bytes are needed; or there is an error; or the end has been told
+    head,  ///< all of the head
+    body,  ///< some bytes of the body
+    end,   ///< the end of the body
+};
+
+namespace detail {
+
+/// \spec RFC 9110, section 5.6.3
+constexpr std::string_view trim(std::string_view text) noexcept {
+    constexpr std::string_view space = " \t";
+    const std::size_t begin = text.find_first_not_of(space);
+    if (begin == std::string_view::npos) return {};
+    return text.substr(begin, text.find_last_not_of(space) + 1 - begin);
+}
+
+constexpr bool is_token(std::string_view text) noexcept {
+    return check_header(text, {}) != errc::header_name_invalid;
+}
+
+/// \spec RFC 9112, section 3.2
+constexpr bool is_target(std::string_view text) noexcept {
+    for (const char byte : text) {
+        if (is_control(byte) || byte == ' ') return false;
+    }
+    return !text.empty();
+}
+
+constexpr bool has_control(std::string_view text) noexcept { return bool(check_header("-", text)); }
+
+/// Calls `use(element)` for each element of a list. Fields of one name are one list, joined by commas.
+/// \spec RFC 9110, section 5.3 and 5.6.1
+template <class Use>
+void for_each_element(const headers& fields, std::string_view name, Use use) {
+    for (const header& field : fields) {
+        if (!equal_ignoring_case(field.name, name)) continue;
+        std::string_view rest = field.value;
+        for (;;) {
+            const std::size_t size = rest.find(',');
+            use(trim(rest.substr(0, size)));
+            if (size == std::string_view::npos) break;
+            rest.remove_prefix(size + 1);
+        }
+    }
+}
+
+/// \return the x of HTTP/1.x; -1 where it is none
+/// \spec RFC 9112, section 2.3
+constexpr int minor_version(std::string_view text) noexcept {
+    return text.size() == 8 && text.starts_with("HTTP/1.") ? number(text.substr(7)) : -1;
+}
+
+/// Whether the sender would keep the connection.
+/// \spec RFC 9112, section 9.3
+inline bool persists(int minor_version, const headers& fields) {
+    bool close = false;
+    bool keep_alive = false;
+    for_each_element(fields, "Connection", [&](std::string_view option) {
+        close = close || equal_ignoring_case(option, "close");
+        keep_alive = keep_alive || equal_ignoring_case(option, "keep-alive");
+    });
+    return !close && (minor_version > 0 || keep_alive);
+}
+
+/// What the fields of a head say of where its body ends. Neither: nothing.
+struct body_framing {
+    bool chunked = false;
+    std::optional<std::uint64_t> length{};
+};
+
+/// Whoever stands between may have believed the other of two contradicting fields, and so taken for the body
+/// what here would be the next message. Hence nothing is guessed.
+///
+/// \return `errc::http_framing`, `errc::http_unsupported`
+/// \spec RFC 9112, section 6.3
+inline error find_framing(int minor_version, const headers& fields, body_framing& result) {
+    bool coded = false;
+    bool only_chunked = true;
+    for_each_element(fields, "Transfer-Encoding", [&](std::string_view coding) {
+        only_chunked = !coded && equal_ignoring_case(coding, "chunked");
+        coded = true;
+    });
+    bool contradictory = false;
+    for_each_element(fields, "Content-Length", [&](std::string_view digits) {
+        std::uint64_t length = 0;
+        const char* const last = digits.data() + digits.size();
+        const auto [parsed_to, failure] = std::from_chars(digits.data(), last, length);
+        const bool valid = failure == std::errc() && parsed_to == last;
+        // The same length may be there twice: section 8.6 of RFC 9110.
+        contradictory = contradictory || !valid || length != result.length.value_or(length);
+        result.length = length;
+    });
+    if (coded && (result.length || minor_version == 0)) contradictory = true;  // section 6.1
+    if (contradictory) return errc::http_framing;
+    if (coded && !only_chunked) return errc::http_unsupported;
+    result.chunked = coded;
+    return {};
+}
+
+/// Reads the lines of a head, out of chunks of any size. A line that lies in one chunk is not copied.
+class head_lines {
+public:
+    explicit head_lines(const http1_options& options) noexcept
+        : max_bytes_(options.max_head_bytes), max_headers_(options.max_headers), room_(max_bytes_) {}
+
+    /// Takes a line and its end off the front of `bytes`; or all of them, where its end has not come.
+    ///
+    /// \return whether the line is complete; if not, `failure` may say why
+    /// \post the line lives until the next call, and as long as the bytes
+    /// \spec RFC 9112, section 2.2: a recipient may take a single LF for a line's end. A CR elsewhere is
+    ///       invalid, which is for the line's grammar to say.
+    bool take_line(std::string_view& bytes, std::string_view& line, error& failure) {
+        if (complete_) part_.clear();
+        const std::size_t size = bytes.find('\n');  // looked for in each byte once
+        complete_ = size != std::string_view::npos;
+        line = bytes.substr(0, complete_ ? size + 1 : size);
+        if (!take_room(line.size())) {
+            failure = errc::http_head_too_large;
+            return false;
+        }
+        bytes.remove_prefix(line.size());
+        if (!complete_ || !part_.empty()) line = part_.append(line);
+        if (!complete_) return false;
+        line.remove_suffix(1);
+        if (line.ends_with('\r')) line.remove_suffix(1);
+        return true;
+    }
+
+    /// \return whether so many bytes more are within the bound
+    bool take_room(std::size_t size) noexcept {
+        if (size > room_) return false;
+        room_ -= size;
+        return true;
+    }
+
+    /// What follows is bounded anew.
+    void restore_room() noexcept { room_ = max_bytes_; }
+
+    /// Reads a line that is not empty: a field, or where `folds` the rest of the one before it.
+    /// \spec RFC 9112, section 5
+    error add_field(std::string_view line, headers& fields, bool folds) const {
+        if (line.starts_with(' ') || line.starts_with('\t')) {
+            // Each fold is replaced by a space, as section 5.2 has a user agent do; a server may refuse it.
+            // There is none before the first field: section 2.2.
+            const std::string_view rest = trim(line);
+            if (!folds || fields.empty() || has_control(rest)) return errc::http_malformed;
+            std::string& value = fields.back().value;
+            if (!value.empty() && !rest.empty()) value += ' ';
+            value += rest;
+            return {};
+        }
+        const std::size_t colon = line.find(':');
+        if (colon == std::string_view::npos) return errc::http_malformed;
+        const std::string_view name = line.substr(0, colon);  // a space behind it is no token: section 5.1
+        const std::string_view value = trim(line.substr(colon + 1));
+        if (check_header(name, value)) return errc::http_malformed;
+        if (fields.size() >= max_headers_) return errc::http_head_too_large;
+        fields.push_back({std::string(name), std::string(value)});
+        return {};
+    }
+
+    void reset() noexcept {
+        part_.clear();
+        room_ = max_bytes_;
+    }
+
+private:
+    std::size_t max_bytes_;
+    std::size_t max_headers_;
+    std::size_t room_;
+    std::string part_{};  // of a line that did not lie in one chunk
+    bool complete_ = false;
+};
+
+}  // namespace detail
+
+// Reading
+
+/// Reads a response, in chunks of any size: its head, then its body, of which nothing is copied.
+///
+///     for (sse::http_part part; (part = reader.next(bytes)) != sse::http_part::none;) {
+///         if (part == sse::http_part::head) check(reader.response());
+///         if (part == sse::http_part::body) error = parser.feed(reader.body(), use);
+///     }
+///     if (reader.error()) …  // else read more bytes, until the end has been told
+///
+/// Parts are the same under every chunking, save for how the body is cut. Retained are the head, trailers
+/// until they have all come, and one unfinished line, each within the bounds.
+///
+/// \pre the request was neither HEAD nor CONNECT: their responses end elsewhere
+/// \throws from `next`: what the allocator throws. Only `reset()` may follow.
+/// \complexity linear in the bytes, in every shape of them. No allocation while the body is read, save for
+///             trailers.
+/// \spec RFC 9112
+class response_reader {
+public:
+    explicit response_reader(const http1_options& options = {}) : lines_(options) {}
+
+    /// Takes bytes off the front of `bytes`, up to the end of the next part, which may need no bytes.
+    ///
+    /// \return none: call again with the bytes that follow, unless `error()` is set or the end has been told.
+    ///         In both cases nothing more is taken.
+    ///         head: `response()` is that of the final response; interim ones are skipped, section 15.2 of
+    ///         RFC 9110
+    ///         body: `body()` has at least one byte
+    ///         end: `bytes` begins with what follows the response
+    [[nodiscard]] http_part next(std::string_view& bytes) {
+        std::string_view line;
+        while (!error_) {
+            switch (state_) {
+                case state::status_line:
+                    if (!lines_.take_line(bytes, line, error_)) return http_part::none;
+                    read_status_line(line);
+                    break;
+                case state::fields:
+                    if (!lines_.take_line(bytes, line, error_)) return http_part::none;
+                    if (!line.empty()) error_ = lines_.add_field(line, response_.headers, true);
+                    else if (end_head()) return http_part::head;
+                    break;
+
+                case state::sized_body: return take_body(bytes, state::end);
+                case state::unsized_body: return take_body(bytes, state::end);
+
+                case state::chunk_size:
+                case state::chunk_space:
+                case state::chunk_extension:
+                case state::chunk_line_end:
+                    if (bytes.empty()) return http_part::none;
+                    read_chunk_line(bytes.front());
+                    bytes.remove_prefix(1);
+                    break;
+                case state::chunk_data: return take_body(bytes, state::chunk_data_cr);
+                case state::chunk_data_cr:
+                    if (bytes.empty()) return http_part::none;
+                    if (bytes.front() == '\r') bytes.remove_prefix(1);
+                    state_ = state::chunk_data_lf;
+                    break;
+                case state::chunk_data_lf:
+                    if (bytes.empty()) return http_part::none;
+                    if (bytes.front() == '\n') begin_chunk_line();
+                    else error_ = errc::http_malformed;
+                    bytes.remove_prefix(1);
+                    break;
+                case state::trailers:
+                    if (!lines_.take_line(bytes, line, error_)) return http_part::none;
+                    read_trailer(line);
+                    break;
+
+                case state::end: state_ = state::over; return http_part::end;
+                case state::over: return http_part::none;
+            }
+        }
+        return http_part::none;
+    }
+
+    /// The connection has ended.
+    ///
+    /// \return end, where the body may end so, having neither length nor chunks: whether it was cut off is
+    ///         not to be known. Else none, and `errc::http_cut_off` is set unless the end has been told.
+    /// \spec RFC 9112, section 8
+    http_part finish() noexcept {
+        if (error_ || state_ == state::over) return http_part::none;
+        if (state_ != state::unsized_body && state_ != state::end) {
+            error_ = errc::http_cut_off;
+            return http_part::none;
+        }
+        state_ = state::over;
+        return http_part::end;
+    }
+
+    /// The head, once it has been told, until `reset()`.
+    const sse::response& response() const noexcept { return response_; }
+
+    /// What `next` took last of the body: a view into the bytes it was given, living as long as these.
+    std::string_view body() const noexcept { return body_; }
+
+    /// What stopped the reader, until `reset()`.
+    /// - `errc::http_malformed`, `errc::http_head_too_large`, `errc::http_cut_off`
+    /// - `errc::http_framing`: it is not certain where the body ends
+    /// - `errc::http_unsupported`: another transfer coding than chunked, or the server changed the protocol
+    sse::error error() const noexcept { return error_; }
+
+    /// Whether the connection can be used again: asked when the end has been told, and false before.
+    /// \spec RFC 9112, section 9.3
+    bool keep_alive() const noexcept { return keep_alive_ && state_ == state::over; }
+
+    /// For the next response, be it on this connection or on another.
+    void reset() noexcept {
+        lines_.reset();
+        state_ = state::status_line;
+        response_ = {};
+        trailers_ = {};
+        body_ = {};
+        error_ = {};
+    }
+
+private:
+    enum class state : unsigned char {
+        status_line,
+        fields,
+        sized_body,       // left_ bytes, not none
+        unsized_body,     // to the end of the connection
+        chunk_size,       // its digits
+        chunk_space,      // between these and an extension
+        chunk_extension,  // skipped
+        chunk_line_end,   // behind a CR
+        chunk_data,       // left_ bytes, not none
+        chunk_data_cr,    // behind them, CR LF
+        chunk_data_lf,    // or LF
+        trailers,         // skipped
+        end,              // to be told
+        over,             // and told
+    };
+
+    // The head
+
+    /// \spec RFC 9112, section 4: the reason may be missing; that the space before it is too, is tolerated.
+    void read_status_line(std::string_view line) {
+        error_ = errc::http_malformed;
+        minor_version_ = detail::minor_version(line.substr(0, 8));
+        const std::string_view rest = line.substr(std::min<std::size_t>(line.size(), 8));  // " 200 OK"
+        if (minor_version_ < 0 || rest.size() < 4 || rest[0] != ' ') return;
+        if (rest.size() > 4 && rest[4] != ' ') return;
+        const std::string_view reason = rest.substr(rest.size() > 4 ? 5 : 4);
+        response_.status = detail::number(rest.substr(1, 3));
+        if (response_.status < 100 || detail::has_control(reason)) return;
+        response_.reason = reason;
+        state_ = state::fields;
+        error_ = {};
+    }
+
+    /// \return whether this was the head of the final response
+    bool end_head() {
+        const int status = response_.status;
+        if (status == 101) {
+            error_ = errc::http_unsupported;  // nobody has asked for another protocol
+            return false;
+        }
+        if (status < 200) {
+            response_ = {};
+            state_ = state::status_line;
+            return false;
+        }
+        // RFC 9112, section 6.3:
+        // 1. These have no body, whatever their fields say.
+        detail::body_framing framing{.length = 0};
+        if (status != 204 && status != 304) {
+            // 3. to 6. There are chunks, or a length.
+            framing = {};
+            error_ = detail::find_framing(minor_version_, response_.headers, framing);
+            if (error_) return false;
+        }
+        keep_alive_ = (framing.chunked || framing.length) &&
+                      detail::persists(minor_version_, response_.headers);
+        // 8. Otherwise the body goes on to the end of the connection.
+        left_ = framing.length.value_or(UINT64_MAX);
+        if (framing.chunked) begin_chunk_line();
+        else if (left_ == 0) state_ = state::end;
+        else state_ = framing.length ? state::sized_body : state::unsized_body;
+        return true;
+    }
+
+    // The body
+
+    http_part take_body(std::string_view& bytes, state after_it) noexcept {
+        if (bytes.empty()) return http_part::none;
+        body_ = bytes.substr(0, static_cast<std::size_t>(std::min<unsigned long long>(left_, bytes.size())));
+        left_ -= body_.size();
+        bytes.remove_prefix(body_.size());
+        if (left_ == 0) state_ = after_it;
+        return http_part::body;
+    }
+
+    void begin_chunk_line() noexcept {
+        state_ = state::chunk_size;
+        left_ = 0;
+        digits_ = 0;
+        lines_.restore_room();
+    }
+
+    /// Byte by byte, so that nothing is retained of it.
+    ///
+    ///     chunk-size [ chunk-ext ] CRLF
+    ///
+    /// \spec RFC 9112, section 7.1
+    void read_chunk_line(char byte) noexcept {
+        const bool is_space = byte == ' ' || byte == '\t';
+        if (!lines_.take_room(1)) {
+            error_ = errc::http_head_too_large;
+        } else if (state_ == state::chunk_size && detail::is_hex_digit(byte) && digits_ < 16) {
+            const int digit = detail::is_digit(byte) ? byte - '0' : detail::to_lower(byte) - 'a' + 10;
+            left_ = left_ * 16 + static_cast<unsigned>(digit);
+            ++digits_;
+        } else if (digits_ == 0) {
+            error_ = errc::http_malformed;
+        } else if (byte == '\n') {
+            end_chunk_line();
+        } else if (state_ == state::chunk_line_end) {
+            error_ = errc::http_malformed;
+        } else if (byte == '\r') {
+            state_ = state::chunk_line_end;
+        } else if (state_ == state::chunk_extension && (is_space || !detail::is_control(byte))) {
+            // An extension that is not understood is ignored: section 7.1.1. None is.
+        } else if (byte == ';') {
+            state_ = state::chunk_extension;
+        } else if (is_space) {
+            state_ = state::chunk_space;  // some servers pad the size with them
+        } else {
+            error_ = errc::http_malformed;
+        }
+    }
+
+    void end_chunk_line() noexcept {
+        const bool is_last = left_ == 0;
+        state_ = is_last ? state::trailers : state::chunk_data;
+        if (is_last) lines_.restore_room();
+    }
+
+    /// \spec RFC 9112, section 7.1.2
+    void read_trailer(std::string_view line) {
+        if (!line.empty()) {
+            error_ = lines_.add_field(line, trailers_, true);
+            return;
+        }
+        trailers_ = {};
+        state_ = state::end;
+    }
+
+    detail::head_lines lines_;
+    sse::response response_{};
+    headers trailers_{};  // until they have come to their end, and are dropped
+    std::string_view body_{};
+    std::uint64_t left_ = 0;  // of the body, or of the chunk
+    sse::error error_{};
+    int minor_version_ = 0;
+    state state_ = state::status_line;
+    unsigned char digits_ = 0;  // of the chunk's size
+    bool keep_alive_ = false;
+};
+
+/// Reads the head of a request, in chunks of any size: for servers.
+///
+/// What follows the head is the request's body, if its fields say that it has one, and is left to the caller.
+///
+/// \throws as `response_reader`
+/// \complexity linear in the bytes, in every shape of them
+/// \spec RFC 9112
+class request_reader {
+public:
+    explicit request_reader(const http1_options& options = {}) : lines_(options) {}
+
+    /// Takes bytes off the front of `bytes`, up to the end of the head.
+    ///
+    /// \return none: call again with the bytes that follow, unless `error()` is set or the head has been
+    ///         told. In both cases nothing more is taken.
+    ///         head: `request()` is complete, and `bytes` begins with what follows it
+    [[nodiscard]] http_part next(std::string_view& bytes) {
+        std::string_view line;
+        while (!error_) {
+            switch (state_) {
+                case state::request_line:
+                    if (!lines_.take_line(bytes, line, error_)) return http_part::none;
+                    // Some clients end the body before with a line end too many: section 2.2.
+                    if (!line.empty() || ++empty_lines_ > max_empty_lines) read_request_line(line);
+                    break;
+                case state::fields:
+                    if (!lines_.take_line(bytes, line, error_)) return http_part::none;
+                    if (!line.empty()) error_ = lines_.add_field(line, request_.headers, false);
+                    else if (end_head()) return http_part::head;
+                    break;
+                case state::over: return http_part::none;
+            }
+        }
+        return http_part::none;
+    }
+
+    /// The head, once it has been told, until `reset()`. Its URL is what the target and the Host field say:
+    /// the scheme is "http" unless the target names another, and the host is empty where an HTTP/1.0 client
+    /// sent none. The body is empty.
+    const sse::request& request() const noexcept { return request_; }
+
+    /// Whether the response may come in chunks, which a client of HTTP/1.0 does not understand.
+    bool takes_chunks() const noexcept { return minor_version_ > 0; }
+
+    /// What stopped the reader, until `reset()`.
+    /// - `errc::http_malformed`: also where the Host field is missing, or there are two
+    /// - `errc::http_head_too_large`
+    /// - `errc::http_framing`, `errc::http_unsupported`: it is not certain where the body would end
+    sse::error error() const noexcept { return error_; }
+
+    /// For the next request, be it on this connection or on another.
+    void reset() noexcept {
+        lines_.reset();
+        state_ = state::request_line;
+        empty_lines_ = 0;
+        request_ = {};
+        error_ = {};
+    }
+
+private:
+    enum class state : unsigned char { request_line, fields, over };
+
+    static constexpr unsigned char max_empty_lines = 4;
+
+    ///     method SP request-target SP HTTP-version
+    ///
+    /// \spec RFC 9112, section 3
+    void read_request_line(std::string_view line) {
+        error_ = errc::http_malformed;
+        const std::size_t method_size = line.find(' ');
+        const std::size_t target_end = line.rfind(' ');
+        if (method_size == target_end) return;
+        const std::string_view method = line.substr(0, method_size);
+        const std::string_view target = line.substr(method_size + 1, target_end - method_size - 1);
+        minor_version_ = detail::minor_version(line.substr(target_end + 1));
+        if (!detail::is_token(method) || !detail::is_target(target) || minor_version_ < 0) return;
+        request_.method = method;
+        request_.url.target = target;
+        state_ = state::fields;
+        error_ = {};
+    }
+
+    /// \return whether the head is as it should be
+    bool end_head() {
+        state_ = state::over;
+        detail::body_framing framing;
+        error_ = detail::find_framing(minor_version_, request_.headers, framing);
+        if (!error_ && !find_url()) error_ = errc::http_malformed;
+        return !error_;
+    }
+
+    /// \spec RFC 9112, section 3.2 and 3.3
+    bool find_url() {
+        std::size_t hosts = 0;
+        for (const header& field : request_.headers) hosts += equal_ignoring_case(field.name, "Host");
+        if (hosts > 1 || (hosts == 0 && minor_version_ > 0)) return false;
+
+        sse::url& url = request_.url;
+        url.scheme = "http";
+        const std::string_view host = find_header(request_.headers, "Host").value_or(std::string_view());
+        if (!host.empty() && detail::split_authority(host, url)) return false;
+        if (url.target.starts_with('/')) return true;
+        // In absolute-form the Host field does not count. The other forms are for proxies and OPTIONS.
+        return !parse_url(std::exchange(url.target, {}), url);
+    }
+
+    detail::head_lines lines_;
+    sse::request request_{};
+    sse::error error_{};
+    int minor_version_ = 0;
+    state state_ = state::request_line;
+    unsigned char empty_lines_ = 0;
+};
+
+// Writing
+
+namespace detail {
+
+template <class Output, class... Parts>
+void put_parts(Output& output, const Parts&... parts) {
+    (output.put(parts), ...);
+}
+
+inline error check_headers(const headers& fields) noexcept {
+    for (const header& field : fields) {
+        if (const error refused = check_header(field.name, field.value)) return refused;
+    }
+    return {};
+}
+
+inline error check(const request& request) noexcept {
+    const sse::url& url = request.url;
+    if (!is_token(request.method)) return errc::method_invalid;
+    if (!url.target.starts_with('/') || !is_target(url.target)) return errc::url_invalid;
+    if (!is_host_name(url.host) && !is_bracketed_address(url.host)) return errc::url_host_invalid;
+    if (url.port == 0) return errc::url_port_invalid;
+    return check_headers(request.headers);
+}
+
+inline error check(const response& response) noexcept {
+    const bool is_status = response.status >= 100 && response.status <= 999;
+    if (!is_status || has_control(response.reason)) return errc::http_malformed;
+    return check_headers(response.headers);
+}
+
+/// The fields of a request that write_request() has its own mind about.
+constexpr bool is_written_apart(std::string_view name) noexcept {
+    return equal_ignoring_case(name, "Host") || equal_ignoring_case(name, "Content-Length") ||
+           equal_ignoring_case(name, "Transfer-Encoding");
+}
+
+/// Digits that are made once, and put twice where the sink is a span.
+class number_text {
+public:
+    explicit number_text(std::uint64_t value, int base = 10) noexcept
+        : end_(std::to_chars(digits_.data(), digits_.data() + digits_.size(), value, base).ptr) {}
+    number_text(const number_text&) = delete;
+    number_text& operator=(const number_text&) = delete;
+
+    std::string_view get() const noexcept {
+        return {digits_.data(), static_cast<std::size_t>(end_ - digits_.data())};
+    }
+
+private:
+    std::array<char, 20> digits_{};
+    const char* end_;
+};
+
+}  // namespace detail
+
+/// Writes a request with its body: the request line, Host, the request's own fields, Content-Length where
+/// there is a body or the method is POST or PUT.
+///
+/// A Host field of the request's own takes the place of the URL's host; a Content-Length or Transfer-Encoding
+/// of its own is left out, for it is known here what is true.
+///
+/// \return before a byte is written: `errc::method_invalid`, `errc::url_invalid` for the target,
+///         `errc::url_host_invalid`, `errc::url_port_invalid`, `errc::header_name_invalid`,
+///         `errc::header_value_invalid`, and for a span `errc::buffer_too_small`. While writing: what the
+///         sink reports, as from `encode_to`.
+/// \throws as `encode_to`, and what allocating a copy of the host throws
+/// \spec RFC 9112, section 3; RFC 9110, section 7.2 and 8.6
+template <class Sink>
+[[nodiscard]] detail::sink_error_t<Sink> write_request(Sink&& sink, const request& request) {
+    detail::check_sink<Sink>();
+    if (const sse::error refused = detail::check(request)) return refused;
+    const std::string from_url = authority(request.url);
+    const std::string_view host = find_header(request.headers, "Host").value_or(from_url);
+    const bool has_length = !request.body.empty() || request.method == "POST" || request.method == "PUT";
+    const detail::number_text length(request.body.size());
+    return detail::write_through(sink, [&](auto& output) {
+        detail::put_parts(output, request.method, " ", request.url.target, " HTTP/1.1\r\n");
+        detail::put_parts(output, "Host: ", host, "\r\n");
+        for (const auto& [name, value] : request.headers) {
+            if (!detail::is_written_apart(name)) detail::put_parts(output, name, ": ", value, "\r\n");
+        }
+        if (has_length) detail::put_parts(output, "Content-Length: ", length.get(), "\r\n");
+        detail::put_parts(output, "\r\n", request.body);
+    });
+}
+
+/// Writes the head of a response: the status line and the fields as they are given. It is for the caller to
+/// add what says where the body ends: `Transfer-Encoding: chunked`, a Content-Length, or `Connection: close`.
+///
+/// \return before a byte is written: `errc::http_malformed` for the status or the reason,
+///         `errc::header_name_invalid`, `errc::header_value_invalid`; else as `write_request`
+/// \throws as `encode_to`
+/// \spec RFC 9112, section 4
+template <class Sink>
+[[nodiscard]] detail::sink_error_t<Sink> write_head(Sink&& sink, const response& response) {
+    detail::check_sink<Sink>();
+    if (const sse::error refused = detail::check(response)) return refused;
+    const detail::number_text status(static_cast<unsigned>(response.status));
+    return detail::write_through(sink, [&](auto& output) {
+        detail::put_parts(output, "HTTP/1.1 ", status.get(), " ", response.reason, "\r\n");
+        for (const auto& [name, value] : response.headers) {
+            detail::put_parts(output, name, ": ", value, "\r\n");
+        }
+        output.put("\r\n");
+    });
+}
+
+/// Writes a part of a body that goes in chunks. Of no bytes, nothing: that would end the body.
+///
+/// \return as `write_head`
+/// \spec RFC 9112, section 7.1
+template <class Sink>
+[[nodiscard]] detail::sink_error_t<Sink> write_chunk(Sink&& sink, std::string_view bytes) {
+    detail::check_sink<Sink>();
+    if (bytes.empty()) return {};
+    const detail::number_text size(bytes.size(), 16);
+    return detail::write_through(sink, [&](auto& output) {
+        detail::put_parts(output, size.get(), "\r\n", bytes, "\r\n");
+    });
+}
+
+/// Ends a body that goes in chunks.
+///
+/// \return as `write_head`
+template <class Sink>
+[[nodiscard]] detail::sink_error_t<Sink> write_last_chunk(Sink&& sink) {
+    detail::check_sink<Sink>();
+    return detail::write_through(sink, [](auto& output) { output.put("0\r\n\r\n"); });
+}
+
+}  // namespace sse

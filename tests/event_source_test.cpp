@@ -1,0 +1,666 @@
+// The machine alone: time and randomness are passed in, nothing is connected to, nobody sleeps.
+#include <sse/event_source.hpp>
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <optional>
+#include <random>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+namespace {
+
+using namespace std::chrono_literals;
+using time_point = sse::event_source::time_point;
+using sse::source_step;
+
+/// A source, the loop around it, and a log of what its listeners hear.
+struct client {
+    explicit client(sse::event_source_options options) : source(filled(std::move(options))) {
+        source.on_open([this] { log.emplace_back("open"); });
+        source.on_error([this](const sse::source_error& error) {
+            const std::string when = error.retry_in ? std::to_string(error.retry_in->count()) : "never";
+            log.push_back(fmt::format("{} {} {}", name(error.code), error.status, when));
+        });
+        source.on_message([this](const sse::source_event& event) {
+            log.push_back(fmt::format("message {} {} {}", event.data, event.last_event_id, event.origin));
+        });
+        source.on_comment([this](std::string_view text) { log.push_back(fmt::format("comment {}", text)); });
+        source.on_retry(
+            [this](sse::milliseconds time) { log.push_back(fmt::format("retry {}", time.count())); });
+    }
+
+    static sse::event_source_options filled(sse::event_source_options options) {
+        if (options.url.empty()) options.url = "http://a.example/stream";
+        if (!options.random) options.random = [] { return std::uint64_t{0}; };
+        return options;
+    }
+
+    static std::string name(std::error_code code) {
+        if (code == sse::errc::connection_ended) return "ended";
+        if (code == sse::errc::timed_out) return "timeout";
+        if (code == sse::errc::no_content) return "no-content";
+        if (code == sse::errc::not_event_stream) return "type";
+        if (code == sse::errc::status_refused) return "status";
+        if (code == sse::errc::redirect_invalid) return "location";
+        if (code == sse::errc::redirect_insecure) return "insecure";
+        if (code == sse::errc::too_many_redirects) return "redirects";
+        if (code == std::errc::connection_refused) return "refused";
+        return code.message();
+    }
+
+    /// Lets time pass up to the next attempt. \return the request, or nullptr where there is none
+    const sse::request* connect() {
+        for (;;) {
+            const sse::source_task task = source.next(now);
+            if (task.step == source_step::connect) return task.request;
+            if (task.step != source_step::wait) return nullptr;
+            now = *task.until;
+        }
+    }
+
+    void answer(int status, std::initializer_list<sse::header> headers = {}) {
+        source.got_response({.status = status, .headers = headers}, now);
+    }
+    void accept() { answer(200, {{"Content-Type", "text/event-stream"}}); }
+    void connect_and_accept() {
+        REQUIRE(connect() != nullptr);
+        accept();
+    }
+    void send(std::string_view bytes) { source.got_bytes(bytes, now); }
+    void end() { source.got_end(now); }
+    void refuse() { source.got_error(std::make_error_code(std::errc::connection_refused), now); }
+
+    std::vector<std::string> take_log() { return std::exchange(log, {}); }
+
+    time_point now{};
+    sse::event_source source;
+    std::vector<std::string> log{};
+};
+
+using strings = std::vector<std::string>;
+
+std::string value_of(const sse::request* request, std::string_view name) {
+    REQUIRE(request != nullptr);
+    return std::string(sse::find_header(request->headers, name).value_or("(none)"));
+}
+
+}  // namespace
+
+TEST_CASE("a stream is asked for, opened, read, and asked for again behind its last event") {
+    client it({});
+    CHECK(it.source.ready_state() == sse::ready_state::connecting);
+    const sse::request* request = it.connect();
+    CHECK(request->method == "GET");
+    CHECK(to_string(request->url) == "http://a.example/stream");
+    CHECK(request->headers == sse::headers{{"Accept", "text/event-stream"}, {"Cache-Control", "no-cache"}});
+    CHECK(it.source.next(it.now).step == source_step::read);
+
+    it.accept();
+    CHECK(it.source.ready_state() == sse::ready_state::open);
+    it.send("id: 7\ndata: one\n\n: there\nretry: 50\ndata: tw");
+    it.send("o\n\nid: 8\ndata: half");
+    it.end();
+    CHECK(it.source.ready_state() == sse::ready_state::connecting);
+    CHECK(it.take_log() == strings{"open", "message one 7 http://a.example", "comment there", "retry 50",
+                                   "message two 7 http://a.example", "ended 0 50"});
+    CHECK(it.source.next(it.now).step == source_step::wait);
+    CHECK(value_of(it.connect(), "Last-Event-ID") == "7");
+}
+
+TEST_CASE("what each response means") {
+    struct row {
+        int status;
+        std::string_view type;
+        std::string_view heard;
+        bool is_final;
+    };
+    for (const row& each :
+         {row{200, "text/event-stream", "open", false},
+          row{200, "Text/Event-Stream;charset=latin1", "open", false},
+          row{200, "text/html", "type 200 never", true}, row{200, "", "type 200 never", true},
+          row{201, "text/event-stream", "status 201 never", true},
+          row{204, "text/event-stream", "no-content 204 never", true},
+          row{301, "", "location 301 never", true}, row{304, "", "status 304 never", true},
+          row{401, "", "status 401 never", true}, row{404, "text/event-stream", "status 404 never", true},
+          row{429, "", "status 429 never", true}, row{500, "", "status 500 never", true},
+          row{503, "", "status 503 never", true}}) {
+        CAPTURE(each.status);
+        CAPTURE(each.type);
+        client it({});
+        REQUIRE(it.connect() != nullptr);
+        if (each.type.empty()) it.answer(each.status);
+        else it.answer(each.status, {{"content-type", std::string(each.type)}});
+        CHECK(it.log == strings{std::string(each.heard)});
+        CHECK((it.source.next(it.now).step == source_step::finished) == each.is_final);
+        CHECK((it.source.ready_state() == sse::ready_state::closed) == each.is_final);
+        CHECK(static_cast<bool>(it.source.error()) == each.is_final);
+    }
+}
+
+TEST_CASE("a policy may try again, and what the response asks for is waited") {
+    client it({.policy = sse::retrying_action});
+    REQUIRE(it.connect() != nullptr);
+    it.answer(503, {{"Retry-After", "120"}});
+    REQUIRE(it.connect() != nullptr);
+    CHECK(it.now == time_point(120s));
+    it.answer(429);
+    REQUIRE(it.connect() != nullptr);
+    CHECK(it.now == time_point(123s));
+    it.answer(404);
+    CHECK(it.log == strings{"status 503 120000", "status 429 3000", "status 404 never"});
+}
+
+TEST_CASE("each input is of use in the states where it makes sense, and is ignored in the others") {
+    const auto wait = [](client& it) {
+        REQUIRE(it.connect() != nullptr);
+        it.refuse();
+    };
+    const auto request = [](client& it) { REQUIRE(it.connect() != nullptr); };
+    const auto open = [](client& it) { it.connect_and_accept(); };
+    const auto close = [](client& it) { it.source.close(); };
+    const auto nothing = [](client&) {};
+    struct state {
+        const char* name;
+        std::function<void(client&)> reach;
+        source_step step;
+        sse::ready_state ready_state;
+    };
+    const std::vector<state> states = {
+        {"ready", nothing, source_step::connect, sse::ready_state::connecting},
+        {"waiting", wait, source_step::wait, sse::ready_state::connecting},
+        {"requesting", request, source_step::read, sse::ready_state::connecting},
+        {"open", open, source_step::read, sse::ready_state::open},
+        {"closed", close, source_step::finished, sse::ready_state::closed},
+    };
+    struct input {
+        const char* name;
+        std::function<void(client&)> give;
+        std::vector<const char*> lead_to;  // from each state in turn
+    };
+    const std::vector<input> inputs = {
+        {"accepted", [](client& it) { it.accept(); }, {"ready", "waiting", "open", "open", "closed"}},
+        {"redirected",
+         [](client& it) {
+             it.answer(302, {{"Location", "/x"}});
+         },
+         {"ready", "waiting", "ready", "open", "closed"}},
+        {"no content", [](client& it) { it.answer(204); }, {"ready", "waiting", "closed", "open", "closed"}},
+        {"refused", [](client& it) { it.answer(404); }, {"ready", "waiting", "closed", "open", "closed"}},
+        {"bytes",
+         [](client& it) { it.send("data: x\n\n"); },
+         {"ready", "waiting", "requesting", "open", "closed"}},
+        {"end", [](client& it) { it.end(); }, {"ready", "waiting", "waiting", "waiting", "closed"}},
+        {"error", [](client& it) { it.refuse(); }, {"ready", "waiting", "waiting", "waiting", "closed"}},
+        {"close", [](client& it) { it.source.close(); }, {"closed", "closed", "closed", "closed", "closed"}},
+        {"restart", [](client& it) { it.source.restart(); }, {"ready", "ready", "ready", "ready", "ready"}},
+    };
+    for (const input& each : inputs) {
+        for (std::size_t from = 0; from < states.size(); ++from) {
+            CAPTURE(each.name);
+            CAPTURE(states[from].name);
+            client it({});
+            states[from].reach(it);
+            CHECK(it.source.ready_state() == states[from].ready_state);
+            const bool was_told = each.lead_to[from] != std::string_view(states[from].name);
+            it.take_log();
+            each.give(it);
+            const auto to = std::find_if(states.begin(), states.end(), [&](const state& state) {
+                return state.name == std::string_view(each.lead_to[from]);
+            });
+            REQUIRE(to != states.end());
+            CHECK(it.source.ready_state() == to->ready_state);
+            CHECK(it.source.next(it.now).step == to->step);
+            const bool is_quiet = std::string_view(each.name) == "close" ||
+                                  std::string_view(each.name) == "restart" ||
+                                  std::string_view(each.name) == "redirected";
+            const bool is_message =
+                std::string_view(each.name) == "bytes" && to->ready_state == sse::ready_state::open;
+            CHECK(it.log.size() == ((was_told && !is_quiet) || is_message ? 1 : 0));
+        }
+    }
+}
+
+TEST_CASE("a pause is waited to its end, and grows while attempts fail") {
+    std::uint64_t random = 0;
+    client it({.random = [&] { return random; }});
+    for (const std::int64_t most : {1000, 2000, 4000, 8000, 16'000, 30'000, 30'000}) {
+        REQUIRE(it.connect() != nullptr);
+        random = static_cast<std::uint64_t>(most);
+        it.refuse();
+        const time_point due = it.now + 3s + std::chrono::milliseconds(most);
+        it.now = due - 1ns;
+        CHECK(it.source.next(it.now).step == source_step::wait);
+        it.now = due;
+    }
+    CHECK(it.source.failures() == 7);
+}
+
+TEST_CASE("only a stream that stayed up ends a row of failures") {
+    client it({.backoff = {.stable_after = 10s}});
+    for (int i = 0; i < 3; ++i) {
+        it.connect_and_accept();
+        it.now += 9s;
+        it.end();
+    }
+    CHECK(it.source.failures() == 3);
+    it.connect_and_accept();
+    it.now += 10s;
+    it.end();
+    CHECK(it.source.failures() == 1);
+}
+
+TEST_CASE("a server that closes at once, for ever, with retry: 0, meets patience") {
+    std::mt19937_64 random(3);
+    client it({.random = [&] { return random(); }});
+    int attempts = 0;
+    while (it.now < time_point(10min)) {
+        it.connect_and_accept();
+        it.send("retry: 0\n\n");
+        it.end();
+        ++attempts;
+        if (it.source.next(it.now).step == source_step::wait) it.now = *it.source.next(it.now).until;
+    }
+    CHECK(attempts < 60);
+}
+
+TEST_CASE("attempts are limited where that is asked for") {
+    client it({.max_attempts = 3});
+    for (int i = 0; i < 3; ++i) {
+        REQUIRE(it.connect() != nullptr);
+        it.refuse();
+    }
+    CHECK(it.log == strings{"refused 0 3000", "refused 0 3000", "refused 0 never"});
+    CHECK(it.connect() == nullptr);
+    CHECK(it.source.error() == std::errc::connection_refused);
+}
+
+TEST_CASE("no response within the timeout is a failure") {
+    client it({.connect_timeout = 5s});
+    REQUIRE(it.connect() != nullptr);
+    CHECK(it.source.next(it.now).until == time_point(5s));
+    it.now = time_point(5s);
+    CHECK(it.source.next(it.now).step == source_step::wait);
+    CHECK(it.log == strings{"timeout 0 3000"});
+    it.accept();  // too late
+    CHECK(it.source.ready_state() == sse::ready_state::connecting);
+}
+
+TEST_CASE("the watchdog is fed by any byte, and bites in silence") {
+    client it({.idle_timeout = 10s});
+    it.connect_and_accept();
+    for (int i = 0; i < 5; ++i) {
+        it.now += 9s;
+        CHECK(it.source.next(it.now).step == source_step::read);
+        it.send(":");
+    }
+    it.now += 10s;
+    CHECK(it.source.next(it.now).step == source_step::wait);
+    CHECK(it.log.back() == "timeout 0 3000");
+}
+
+TEST_CASE("without timeouts there is nothing to wait for but bytes") {
+    client it({.connect_timeout = 0ms});
+    REQUIRE(it.connect() != nullptr);
+    CHECK_FALSE(it.source.next(it.now).until);
+    it.accept();
+    CHECK_FALSE(it.source.next(it.now).until);
+}
+
+// Redirects
+
+TEST_CASE("redirects are followed to the end, and the next attempt begins at the first URL") {
+    client it({});
+    REQUIRE(it.connect() != nullptr);
+    it.answer(302, {{"Location", "/b?x"}});
+    CHECK(to_string(it.connect()->url) == "http://a.example/b?x");
+    it.answer(308, {{"Location", "https://c.example/d"}});
+    CHECK(to_string(it.connect()->url) == "https://c.example/d");
+    it.accept();
+    it.send("data: x\n\n");
+    CHECK(it.log == strings{"open", "message x  https://c.example"});
+    it.end();
+    CHECK(to_string(it.connect()->url) == "http://a.example/stream");
+    CHECK(to_string(it.source.url()) == "http://a.example/stream");
+}
+
+TEST_CASE("redirects that lead nowhere, in circles, or into the open, are final") {
+    for (const char* location : {"", "ftp://a/", "http://a b/", "http://user@a/"}) {
+        CAPTURE(location);
+        client it({});
+        REQUIRE(it.connect() != nullptr);
+        it.answer(302, {{"Location", location}});
+        CHECK(it.log == strings{"location 302 never"});
+        CHECK(it.connect() == nullptr);
+    }
+    client circle({.max_redirects = 5});
+    int asked = 0;
+    for (; circle.connect() != nullptr; ++asked) circle.answer(301, {{"Location", "/stream"}});
+    CHECK(asked == 6);
+    CHECK(circle.log == strings{"redirects 301 never"});
+
+    client open({.url = "https://a.example/"});
+    REQUIRE(open.connect() != nullptr);
+    open.answer(307, {{"Location", "http://a.example/"}});
+    CHECK(open.log == strings{"insecure 307 never"});
+}
+
+TEST_CASE("each attempt may follow as many redirects as the one before") {
+    client it({.max_redirects = 1});
+    for (int i = 0; i < 3; ++i) {
+        REQUIRE(it.connect() != nullptr);
+        it.answer(302, {{"Location", "/b"}});
+        it.connect_and_accept();
+        it.end();
+    }
+    CHECK(it.source.ready_state() == sse::ready_state::connecting);
+}
+
+TEST_CASE("credentials and secrets stay with their origin") {
+    const sse::headers all{{"authorization", "a"}, {"Cookie", "b"}, {"Proxy-Authorization", "c"},
+                           {"X-Key", "d"},         {"Host", "f"},   {"X-Plain", "e"}};
+    for (const char* location : {"http://b.example/", "https://a.example/", "http://a.example:81/"}) {
+        CAPTURE(location);
+        client it({.headers = all, .secret_headers = {"x-key"}});
+        REQUIRE(it.connect() != nullptr);
+        it.answer(307, {{"Location", "/same"}});
+        CHECK(value_of(it.connect(), "Authorization") == "a");
+        it.answer(307, {{"Location", location}});
+        const sse::request* request = it.connect();
+        for (const char* name : {"Authorization", "Cookie", "Proxy-Authorization", "X-Key", "Host"}) {
+            CHECK(value_of(request, name) == "(none)");
+        }
+        CHECK(value_of(request, "X-Plain") == "e");
+        it.answer(307, {{"Location", "http://a.example/back"}});
+        if (std::string_view(location).starts_with("https")) continue;
+        CHECK(value_of(it.connect(), "Authorization") == "(none)");  // once gone, gone
+        it.refuse();
+        CHECK(value_of(it.connect(), "Authorization") == "a");  // but not from the next attempt
+    }
+}
+
+TEST_CASE("a POST keeps its body where the redirect says so, and else becomes a GET") {
+    struct row {
+        int status;
+        std::string_view method;
+    };
+    for (const row& each :
+         {row{301, "GET"}, row{302, "GET"}, row{303, "GET"}, row{307, "POST"}, row{308, "POST"}}) {
+        CAPTURE(each.status);
+        client it({.method = "POST", .body = "{}", .headers = {{"Content-Type", "application/json"}}});
+        CHECK(it.connect()->body == "{}");
+        it.answer(each.status, {{"Location", "/b"}});
+        const sse::request* request = it.connect();
+        CHECK(request->method == each.method);
+        CHECK(request->body == (each.method == "POST" ? "{}" : ""));
+        CHECK(value_of(request, "Content-Type") == (each.method == "POST" ? "application/json" : "(none)"));
+    }
+}
+
+// Heads
+
+TEST_CASE("headers are renewed before each attempt") {
+    int token = 0;
+    client it({.headers = {{"X-Plain", "x"}}, .renew_headers = [&](sse::headers& headers) {
+                   headers.push_back({"Authorization", "token " + std::to_string(++token)});
+               }});
+    CHECK(value_of(it.connect(), "Authorization") == "token 1");
+    it.refuse();
+    const sse::request* request = it.connect();
+    CHECK(value_of(request, "Authorization") == "token 2");
+    CHECK(request->headers.size() == 4);
+}
+
+TEST_CASE("a hook that makes a header nobody may send ends it") {
+    client it({.renew_headers = [](sse::headers& headers) { headers.push_back({"A", "b\r\nC: d"}); }});
+    CHECK(it.connect() == nullptr);
+    CHECK(it.source.error() == sse::errc::header_value_invalid);
+}
+
+TEST_CASE("the caller's own Accept stands") {
+    client it({.headers = {{"accept", "text/event-stream, */*"}}});
+    CHECK(it.connect()->headers ==
+          sse::headers{{"accept", "text/event-stream, */*"}, {"Cache-Control", "no-cache"}});
+}
+
+TEST_CASE("an ID that no header can carry, or that is too long, is not sent") {
+    for (const std::string& id :
+         {std::string("a\tb"), std::string("\x01"), std::string("a\x7F"), std::string(11, 'x')}) {
+        client it({.max_last_event_id_bytes = 10});
+        it.connect_and_accept();
+        it.send("id: " + id + "\ndata\n\n");
+        CHECK(it.source.last_event_id() == id);
+        it.end();
+        CHECK(value_of(it.connect(), "Last-Event-ID") == "(none)");
+    }
+    client it({.max_last_event_id_bytes = 10});
+    it.connect_and_accept();
+    it.send("id: 0123456789\n\n");  // counts without an event
+    it.end();
+    CHECK(value_of(it.connect(), "Last-Event-ID") == "0123456789");
+    it.accept();
+    it.send("id\n\n");  // clears it
+    it.end();
+    CHECK(value_of(it.connect(), "Last-Event-ID") == "(none)");
+}
+
+TEST_CASE("an ID from an earlier run is sent at once") {
+    CHECK(value_of(client({.last_event_id = "41"}).connect(), "Last-Event-ID") == "41");
+}
+
+TEST_CASE("wrong options are named when the source is made") {
+    const auto check = [](const sse::event_source_options& options) {
+        const sse::error error = sse::event_source::check(options);
+        if (error) CHECK_THROWS_AS(sse::event_source{options}, std::system_error);
+        else CHECK_NOTHROW(sse::event_source{options});
+        return error;
+    };
+    CHECK(check({.url = "http://a/"}) == sse::errc::ok);
+    CHECK(check({}) == sse::errc::url_invalid);
+    CHECK(check({.url = "ftp://a/"}) == sse::errc::url_scheme_unsupported);
+    CHECK(check({.url = "http://a/", .method = "GET /"}) == sse::errc::method_invalid);
+    CHECK(check({.url = "http://a/", .method = ""}) == sse::errc::method_invalid);
+    CHECK(check({.url = "http://a/", .headers = {{"A:", "b"}}}) == sse::errc::header_name_invalid);
+    CHECK(check({.url = "http://a/", .headers = {{"A", "b\n"}}}) == sse::errc::header_value_invalid);
+    CHECK(check({.url = "http://a/", .last_event_id = "a\nb"}) == sse::errc::last_event_id_invalid);
+    CHECK(check({.url = "http://a/", .last_event_id = "abc", .max_event_bytes = 2}) ==
+          sse::errc::event_too_large);
+}
+
+// What is read
+
+TEST_CASE("events go to those who asked for their type, in the order in which they asked") {
+    client it({});
+    strings heard;
+    it.source.on("tick", [&](const sse::source_event&) { heard.emplace_back("first"); });
+    it.source.on("tick", [&](const sse::source_event& event) {
+        heard.push_back("second " + std::string(event.data));
+        it.source.on("tick", [&](const sse::source_event&) { heard.emplace_back("late"); });
+    });
+    it.connect_and_accept();
+    it.send("event: tick\ndata: 1\n\nevent: other\ndata: 2\n\n");
+    CHECK(heard == strings{"first", "second 1"});
+    it.send("event: tick\ndata: 3\n\n");
+    CHECK(heard == strings{"first", "second 1", "first", "second 3", "late"});
+}
+
+TEST_CASE("what a browser would replace in ill-formed UTF-8 is replaced") {
+    client it({});
+    it.connect_and_accept();
+    it.send("data: \xFF\n\n");
+    CHECK(it.log.back() == "message \xEF\xBF\xBD  http://a.example");
+}
+
+TEST_CASE("a terminal event ends it, and is not delivered") {
+    client it({.is_terminal = [](const sse::event_view& event) { return event.data == "[DONE]"; }});
+    it.connect_and_accept();
+    it.send("data: a\n\ndata: [DONE]\n\ndata: b\n\n");
+    CHECK(it.log == strings{"open", "message a  http://a.example"});
+    CHECK(it.source.next(it.now).step == source_step::finished);
+    CHECK_FALSE(it.source.error());
+}
+
+TEST_CASE("a half event at the end is dropped, or delivered where that is asked for") {
+    client browser({});
+    browser.connect_and_accept();
+    browser.send("data: half");
+    browser.end();
+    CHECK(browser.log == strings{"open", "ended 0 3000"});
+
+    client llm({.reconnect_at_end = false, .at_end = sse::at_end::deliver});
+    llm.connect_and_accept();
+    llm.send("data: half");
+    llm.end();
+    CHECK(llm.log == strings{"open", "message half  http://a.example"});
+    CHECK(llm.source.next(llm.now).step == source_step::finished);
+
+    client broken({.at_end = sse::at_end::deliver});
+    broken.connect_and_accept();
+    broken.send("data: half");
+    broken.refuse();
+    CHECK(broken.log == strings{"open", "refused 0 3000"});
+    broken.connect_and_accept();
+    broken.send("data: whole\n\n");
+    CHECK(broken.log.back() == "message whole  http://a.example");
+}
+
+TEST_CASE("an event beyond the limit ends it") {
+    client it({.max_event_bytes = 100});
+    it.connect_and_accept();
+    it.send("data: " + std::string(200, 'x'));
+    CHECK(it.source.error() == sse::errc::event_too_large);
+    CHECK(it.source.next(it.now).step == source_step::finished);
+}
+
+// From inside a listener
+
+TEST_CASE("close and restart work from inside each listener, and nothing comes behind them") {
+    struct row {
+        const char* name;
+        std::function<void(sse::event_source&, std::function<void()>)> listen;
+    };
+    const std::vector<row> rows = {
+        {"event",
+         [](auto& source, auto act) { source.on_message([=](const sse::source_event&) { act(); }); }},
+        {"open", [](auto& source, auto act) { source.on_open(act); }},
+        {"error", [](auto& source, auto act) { source.on_error([=](const sse::source_error&) { act(); }); }},
+        {"comment", [](auto& source, auto act) { source.on_comment([=](std::string_view) { act(); }); }},
+        {"retry", [](auto& source, auto act) { source.on_retry([=](sse::milliseconds) { act(); }); }},
+    };
+    for (const bool restarts : {false, true}) {
+        for (const row& each : rows) {
+            CAPTURE(each.name);
+            CAPTURE(restarts);
+            client it({});
+            int acted = 0;
+            int heard_behind = 0;
+            each.listen(it.source, [&] {
+                ++acted;
+                if (restarts) it.source.restart();
+                else it.source.close();
+            });
+            it.source.on("behind", [&](const sse::source_event&) { ++heard_behind; });
+            it.connect_and_accept();
+            it.send("data: x\n: y\n\nretry: 5\nevent: message\ndata: z\n\nevent: behind\ndata: x\n\n");
+            it.end();
+            CHECK(acted == 1);
+            CHECK(heard_behind == (std::string_view(each.name) == "error" ? 1 : 0));
+            CHECK(it.source.next(it.now).step == (restarts ? source_step::connect : source_step::finished));
+            if (!restarts) continue;
+            it.accept();
+            CHECK(it.source.ready_state() == (std::string_view(each.name) == "open"
+                                                  ? sse::ready_state::connecting
+                                                  : sse::ready_state::open));
+        }
+    }
+}
+
+TEST_CASE("a listener that throws loses the stream, not the source") {
+    client it({});
+    it.source.on("bad", [](const sse::source_event&) { throw std::runtime_error("bad"); });
+    it.connect_and_accept();
+    CHECK_THROWS_AS(it.send("id: 1\nevent: bad\ndata\n\nid: 2\ndata: lost\n\n"), std::runtime_error);
+    CHECK(it.source.next(it.now).step == source_step::wait);
+    CHECK(value_of(it.connect(), "Last-Event-ID") == "1");
+    it.accept();
+    it.send("id: 2\ndata: found\n\n");
+    CHECK(it.log.back() == "message found 2 http://a.example");
+}
+
+TEST_CASE("restart connects at once and resumes") {
+    client it({});
+    it.connect_and_accept();
+    it.send("id: 5\ndata: x\n\ndata: half");
+    it.source.restart();
+    CHECK(value_of(it.connect(), "Last-Event-ID") == "5");
+    it.refuse();
+    it.source.restart();
+    CHECK(it.source.next(it.now).step == source_step::connect);
+    it.source.close();
+    CHECK(it.source.next(it.now).step == source_step::finished);
+    it.source.restart();
+    it.connect_and_accept();
+    it.send("data: y\n\n");
+    CHECK(it.log.back() == "message y 5 http://a.example");
+}
+
+// Nothing lost, nothing twice
+
+TEST_CASE("across any cuts each event is seen once, in order") {
+    std::vector<std::string> frames;
+    for (int i = 1; i <= 1000; ++i) {
+        frames.push_back(
+            fmt::format("id: {}\ndata: {}{}\n\n", i, i, std::string(static_cast<std::size_t>(i % 40), 'x')));
+    }
+    for (std::uint32_t seed = 0; seed < 1000; ++seed) {
+        std::mt19937 random(seed);
+        sse::event_source source({.url = "http://a/", .random = [] { return std::uint64_t{0}; }});
+        std::size_t seen = 0;
+        bool is_right = true;
+        source.on_message([&](const sse::source_event& event) {
+            ++seen;
+            is_right = is_right && event.last_event_id == std::to_string(seen) &&
+                       event.data.starts_with(event.last_event_id);
+        });
+        time_point now{};
+        int connections = 0;
+        while (seen < frames.size()) {
+            const sse::source_task task = source.next(now);
+            if (task.step == source_step::wait) {
+                now = *task.until;
+                continue;
+            }
+            REQUIRE(task.step == source_step::connect);
+            REQUIRE(++connections < 10'000);
+            const std::string_view id =
+                sse::find_header(task.request->headers, "Last-Event-ID").value_or("0");
+            source.got_response({.status = 200, .headers = {{"Content-Type", "text/event-stream"}}}, now);
+            std::string bytes;
+            for (std::size_t i = std::stoul(std::string(id)); i < frames.size() && bytes.size() < 3000; ++i) {
+                bytes += frames[i];
+            }
+            bytes.resize(random() % (bytes.size() + 1));
+            std::string_view unsent = bytes;
+            while (!unsent.empty()) {
+                const std::string_view chunk = unsent.substr(0, 1 + random() % 300);
+                unsent.remove_prefix(chunk.size());
+                source.got_bytes(chunk, now);
+            }
+            if (random() % 2 == 0) source.got_end(now);
+            else source.got_error(std::make_error_code(std::errc::connection_reset), now);
+        }
+        CHECK(is_right);
+        CHECK(seen == frames.size());
+    }
+}
