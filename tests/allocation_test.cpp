@@ -1,13 +1,13 @@
 // What the library allocates: counted by operator new.
 #include <sse/sse.hpp>
 
+#include "support/heap.hpp"
+
 #include <doctest/doctest.h>
 
 #include <algorithm>
 #include <array>
 #include <cstddef>
-#include <cstdlib>
-#include <new>
 #include <ostream>
 #include <span>
 #include <string>
@@ -16,52 +16,7 @@
 
 namespace {
 
-struct {
-    std::size_t allocations = 0;
-    std::size_t bytes = 0;  // allocated now
-    std::size_t peak_bytes = 0;
-} heap;
-
-// Each block is preceded by its size.
-constexpr std::size_t header = alignof(std::max_align_t);
-
-/// Counts what is allocated while it lives.
-class count {
-public:
-    count() : allocations_(heap.allocations), bytes_(heap.bytes) { heap.peak_bytes = heap.bytes; }
-    std::size_t allocations() const { return heap.allocations - allocations_; }
-    std::size_t bytes() const { return heap.bytes - bytes_; }
-    std::size_t peak_bytes() const { return heap.peak_bytes - bytes_; }
-
-private:
-    std::size_t allocations_;
-    std::size_t bytes_;
-};
-
-}  // namespace
-
-void* operator new(std::size_t size) {
-    auto* const block = static_cast<std::byte*>(std::malloc(size + header));
-    if (block == nullptr) std::abort();
-    ::new (block) std::size_t(size);
-    ++heap.allocations;
-    heap.bytes += size;
-    heap.peak_bytes = std::max(heap.peak_bytes, heap.bytes);
-    return block + header;
-}
-void operator delete(void* bytes) noexcept {
-    if (bytes == nullptr) return;
-    auto* const block = static_cast<std::byte*>(bytes) - header;
-    heap.bytes -= *std::launder(reinterpret_cast<std::size_t*>(block));
-    std::free(block);
-}
-void operator delete(void* bytes, std::size_t) noexcept { operator delete(bytes); }
-// By default these call the above, but not under AddressSanitizer.
-void* operator new[](std::size_t size) { return operator new(size); }
-void operator delete[](void* bytes) noexcept { operator delete(bytes); }
-void operator delete[](void* bytes, std::size_t) noexcept { operator delete(bytes); }
-
-namespace {
+using test::count;
 
 /// Feeds the stream in chunks, some rounds of it; \return how many events came
 template <class Parser>

@@ -2,6 +2,7 @@
 #include <sse/http1.hpp>
 
 #include "support/exact_copy.hpp"
+#include "support/heap.hpp"
 #include "support/show.hpp"
 
 #include <doctest/doctest.h>
@@ -10,9 +11,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <iterator>
-#include <new>
 #include <ostream>
 #include <random>
 #include <span>
@@ -26,43 +25,10 @@
 
 namespace {
 
-struct {
-    std::size_t bytes = 0;  // allocated now
-    std::size_t peak = 0;
-    std::size_t allocations = 0;
-} heap;
-
-// Each block is preceded by its size.
-constexpr std::size_t block_header = alignof(std::max_align_t);
-
-}  // namespace
-
-void* operator new(std::size_t size) {
-    auto* const block = static_cast<std::byte*>(std::malloc(size + block_header));
-    if (block == nullptr) std::abort();
-    ::new (block) std::size_t(size);
-    ++heap.allocations;
-    heap.bytes += size;
-    heap.peak = std::max(heap.peak, heap.bytes);
-    return block + block_header;
-}
-void operator delete(void* bytes) noexcept {
-    if (bytes == nullptr) return;
-    auto* const block = static_cast<std::byte*>(bytes) - block_header;
-    heap.bytes -= *std::launder(reinterpret_cast<std::size_t*>(block));
-    std::free(block);
-}
-void operator delete(void* bytes, std::size_t) noexcept { operator delete(bytes); }
-// By default these call the above, but not under AddressSanitizer.
-void* operator new[](std::size_t size) { return operator new(size); }
-void operator delete[](void* bytes) noexcept { operator delete(bytes); }
-void operator delete[](void* bytes, std::size_t) noexcept { operator delete(bytes); }
-
-namespace {
-
 using namespace std::string_literals;
 using sse::errc;
 using sse::http_part;
+using test::heap;
 
 enum class ending {
     none,
@@ -145,9 +111,9 @@ run read(Reader& reader, std::string_view bytes, const cuts& where) {
     bool over = false;
     const auto next = [&](std::string_view& chunk) {
         const std::size_t before = heap.bytes;
-        heap.peak = before;
+        heap.peak_bytes = before;
         const http_part part = reader.next(chunk);
-        seen.peak_bytes = std::max(seen.peak_bytes, held_bytes + (heap.peak - before));
+        seen.peak_bytes = std::max(seen.peak_bytes, held_bytes + (heap.peak_bytes - before));
         held_bytes += heap.bytes - before;
         return part;
     };
