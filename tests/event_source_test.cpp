@@ -586,6 +586,25 @@ TEST_CASE("close and restart work from inside each listener, and nothing comes b
     }
 }
 
+TEST_CASE("once a listener has closed the source, those behind it are not called") {
+    client it({});
+    int opened = 0;
+    int heard = 0;
+    it.source.on_open([&] { ++opened; });
+    it.source.on_message([&](const sse::source_event&) { it.source.close(); });
+    it.source.on_message([&](const sse::source_event&) { ++heard; });
+    it.connect_and_accept();
+    it.send("data: x\n\n");
+    CHECK(opened == 1);
+    CHECK(heard == 0);
+
+    client at_once({});
+    at_once.source.on_open([&] { at_once.source.close(); });
+    at_once.source.on_open([&] { ++opened; });
+    at_once.connect_and_accept();
+    CHECK(opened == 1);
+}
+
 TEST_CASE("a listener that throws loses the stream, not the source") {
     client it({});
     it.source.on("bad", [](const sse::source_event&) { throw std::runtime_error("bad"); });

@@ -2,7 +2,7 @@
 //
 //     sse::event_source source({.url = "https://example.org/stream"});
 //     source.on_message([](const sse::source_event& event) { use(event.data); });
-//     // and a loop that does what source.next(now) says: adapters/ has some
+//     // and a loop that does what source.next(now) says, and tells what came of it
 #pragma once
 
 #include "backoff.hpp"
@@ -153,7 +153,11 @@ constexpr source_state next_state(source_state state, source_input input) noexce
 ///     }
 ///
 /// Listeners are called from inside the functions that tell what happened; they may call any function of the
-/// source but these. Each call of `on` adds a listener; they are called in that order.
+/// source but these. Each call of `on` adds a listener; they are called in that order, with views that live
+/// during the call. What a listener throws passes through: the stream is then lost, and asked for again behind
+/// the event that was being delivered.
+///
+/// Allocates for each attempt, and for what the parser retains; not for an event.
 ///
 /// \pre one thread at a time
 /// \spec https://html.spec.whatwg.org/multipage/server-sent-events.html#the-eventsource-interface
@@ -236,7 +240,8 @@ public:
 
     // The loop
 
-    /// \return what to do, `now`
+    /// \return what to do, `now`, which must not go back
+    /// \throws what `renew_headers`, `random` and the listeners of errors throw
     source_task next(time_point now) {
         for (;;) {
             switch (state_) {
@@ -259,7 +264,7 @@ public:
         }
     }
 
-    /// The head of a response has come.
+    /// The head of a response has come. Ignored where none was asked for, as are the others where they are late.
     void got_response(const response& response, time_point now) {
         if (state_ != state::requesting) return;
         const std::string_view type = find_header(response.headers, "Content-Type").value_or("");
@@ -377,7 +382,10 @@ private:
         origin_ = origin(request_.url);
         opened_at_ = now;
         deadline_ = after(now, options_.idle_timeout);
-        notify(on_open_, [](const auto& listener) { listener(); });
+        const connection_handler handler{*this};
+        notify(on_open_, [&](const auto& listener) {
+            if (!handler.is_over()) listener();
+        });
     }
 
     void lose(source_error error, time_point now, std::optional<milliseconds> retry_after = {}) {

@@ -82,7 +82,8 @@ constexpr bool equal_ignoring_case(std::string_view left, std::string_view right
     return true;
 }
 
-/// \return the value of the last field of that name, in any case; nothing where there is none
+/// \return the value of the last field of that name, in any case; nothing where there is none. The view lives
+///         as long as the field.
 /// \complexity linear in the number of fields
 inline std::optional<std::string_view> find_header(const headers& fields, std::string_view name) noexcept {
     for (auto field = fields.rbegin(); field != fields.rend(); ++field) {
@@ -348,12 +349,14 @@ constexpr response_action retrying_action(int status, std::string_view content_t
 
 // Retry-After
 
-/// The seconds since 1970 of a date as HTTP writes it: in today's form, or in one of the two of old.
+/// The seconds since 1970 of a date as HTTP writes it: in today's form, or in one of the two of old. What
+/// stands between its numbers, and the day's name, are not looked at.
+/// \note Deviation: a year of two digits is 1970 to 2069, whatever the year is now.
 /// \spec RFC 9110, section 5.6.7
 constexpr std::optional<std::int64_t> parse_http_date(std::string_view date) noexcept {
     std::string_view day, month, year, time;
     if (const std::size_t comma = date.find(','); comma != std::string_view::npos) {
-        const std::string_view rest = date.substr(comma + 1);  // " 06 Nov 1994 08:49:37 GMT", or "-Nov-94 "
+        const std::string_view rest = date.substr(comma + 1);  // " 06 Nov 1994 08:49:37 GMT", or " 06-Nov-94 …"
         if ((rest.size() != 25 && rest.size() != 23) || !rest.ends_with(" GMT")) return std::nullopt;
         const std::size_t year_size = rest.size() - 21;
         day = rest.substr(1, 2);
