@@ -8,7 +8,6 @@
 #include "error.hpp"
 #include "http.hpp"
 
-#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstddef>
@@ -353,7 +352,7 @@ private:
     void read_status_line(std::string_view line) {
         error_ = errc::http_malformed;
         minor_version_ = detail::minor_version(line.substr(0, 8));
-        const std::string_view rest = line.substr(std::min<std::size_t>(line.size(), 8));  // " 200 OK"
+        const std::string_view rest = line.substr(line.size() < 8 ? line.size() : 8);  // " 200 OK"
         if (minor_version_ < 0 || rest.size() < 4 || rest[0] != ' ') return;
         if (rest.size() > 4 && rest[4] != ' ') return;
         const std::string_view reason = rest.substr(rest.size() > 4 ? 5 : 4);
@@ -399,7 +398,7 @@ private:
 
     http_part take_body(std::string_view& bytes, state after_it) noexcept {
         if (bytes.empty()) return http_part::none;
-        body_ = bytes.substr(0, static_cast<std::size_t>(std::min<unsigned long long>(left_, bytes.size())));
+        body_ = left_ < bytes.size() ? bytes.substr(0, static_cast<std::size_t>(left_)) : bytes;
         left_ -= body_.size();
         bytes.remove_prefix(body_.size());
         if (left_ == 0) state_ = after_it;
@@ -465,7 +464,7 @@ private:
     sse::response response_{};
     headers trailers_{};  // until they have come to their end, and are dropped
     std::string_view body_{};
-    std::uint64_t left_ = 0;  // of the body, or of the chunk
+    unsigned long long left_ = 0;  // of the body, or of the chunk
     sse::error error_{};
     int minor_version_ = 0;
     state state_ = state::status_line;
