@@ -296,7 +296,8 @@ private:
         if (is_page && (line->method == "GET" || line->method == "HEAD"))
             return answer(peer, "200 OK", "", "text/html; charset=utf-8", page);
         if (line->method != "GET")
-            return answer(peer, "405 Method Not Allowed", is_page ? "Allow: GET, HEAD\r\n" : "Allow: GET\r\n");
+            return answer(peer, "405 Method Not Allowed",
+                          is_page ? "Allow: GET, HEAD\r\n" : "Allow: GET\r\n");
         open_stream(peer, parse_id(head->field("Last-Event-ID").value_or("")));
     }
 

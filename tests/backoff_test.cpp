@@ -105,6 +105,14 @@ TEST_CASE("only a stream that stayed open ends a row of failures") {
     CHECK(backoff.failures() == 2);
     backoff.reset();
     CHECK(backoff.failures() == 0);
+
+    // Even where any stream counts as stable, an attempt without one does not.
+    sse::backoff lenient({.stable_after = 0s});
+    static_cast<void>(lenient.next(0));
+    static_cast<void>(lenient.next(0));
+    CHECK(lenient.failures() == 2);
+    static_cast<void>(lenient.next(0, {.open_for = 0s}));
+    CHECK(lenient.failures() == 1);
 }
 
 TEST_CASE("no options and no number of failures make it overflow or go below zero") {

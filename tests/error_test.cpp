@@ -46,13 +46,14 @@ constexpr row failures[] = {
     {errc::redirect_invalid, "redirect", std::errc::protocol_error},
     {errc::redirect_insecure, "redirect", std::errc::protocol_error},
     {errc::too_many_redirects, "redirect", std::errc::protocol_error},
+    {errc::tls_unavailable, "url", std::errc::protocol_not_supported},
     {errc::connection_ended, "connection", std::errc::connection_reset},
     {errc::timed_out, "connection", std::errc::timed_out},
     {errc::http_malformed, "http", std::errc::bad_message},
     {errc::http_head_too_large, "http", std::errc::message_size},
     {errc::http_framing, "http", std::errc::bad_message},
     {errc::http_unsupported, "http", std::errc::protocol_error},
-    {errc::http_cut_off, "http", std::errc::protocol_error},
+    {errc::http_cut_off, "http", std::errc::connection_reset},
 };
 
 // The table has a row for each code.

@@ -203,6 +203,10 @@ TEST_CASE("each input is of use in the states where it makes sense, and is ignor
          {"ready", "waiting", "requesting", "open", "closed"}},
         {"end", [](client& it) { it.end(); }, {"ready", "waiting", "waiting", "waiting", "closed"}},
         {"error", [](client& it) { it.refuse(); }, {"ready", "waiting", "waiting", "waiting", "closed"}},
+        {"fatal error",
+         [](client& it) { it.source.got_fatal_error(sse::errc::tls_unavailable); },
+         {"ready", "waiting", "closed", "closed", "closed"}},
+        {"time", [](client& it) { it.now += 1h; }, {"ready", "ready", "waiting", "open", "closed"}},
         {"close", [](client& it) { it.source.close(); }, {"closed", "closed", "closed", "closed", "closed"}},
         {"restart", [](client& it) { it.source.restart(); }, {"ready", "ready", "ready", "ready", "ready"}},
     };
@@ -220,16 +224,44 @@ TEST_CASE("each input is of use in the states where it makes sense, and is ignor
                 return state.name == std::string_view(each.lead_to[from]);
             });
             REQUIRE(to != states.end());
-            CHECK(it.source.ready_state() == to->ready_state);
             CHECK(it.source.next(it.now).step == to->step);
+            CHECK(it.source.ready_state() == to->ready_state);
             const bool is_quiet = std::string_view(each.name) == "close" ||
                                   std::string_view(each.name) == "restart" ||
-                                  std::string_view(each.name) == "redirected";
+                                  std::string_view(each.name) == "redirected" ||
+                                  std::string_view(states[from].name) == "waiting";
             const bool is_message =
                 std::string_view(each.name) == "bytes" && to->ready_state == sse::ready_state::open;
             CHECK(it.log.size() == ((was_told && !is_quiet) || is_message ? 1 : 0));
         }
     }
+}
+
+TEST_CASE("the table of transitions has no way but those") {
+    using sse::detail::next_state;
+    using enum sse::detail::source_state;
+    using enum sse::detail::source_input;
+    for (const auto from : {waiting, ready, requesting, open, sse::detail::source_state::closed}) {
+        CAPTURE(static_cast<int>(from));
+        const bool is_closed = from == sse::detail::source_state::closed;
+        CHECK(next_state(from, restart) == ready);
+        CHECK(next_state(from, over) == sse::detail::source_state::closed);
+        CHECK(next_state(from, sse::detail::source_input::time) == (from == waiting ? ready : from));
+        CHECK(next_state(from, sent) == (from == ready ? requesting : from));
+        CHECK(next_state(from, accepted) == (from == requesting ? open : from));
+        CHECK(next_state(from, redirect) == (from == requesting ? ready : from));
+        CHECK(next_state(from, lost) == (from == requesting || from == open ? waiting : from));
+        CHECK((is_closed || next_state(from, lost) != sse::detail::source_state::closed));
+    }
+}
+
+TEST_CASE("what another attempt could not mend is final") {
+    client it({});
+    it.connect_and_accept();
+    it.source.got_fatal_error(sse::errc::tls_unavailable);
+    CHECK(it.log.back().ends_with(" 0 never"));
+    CHECK(it.connect() == nullptr);
+    CHECK(it.source.error() == sse::errc::tls_unavailable);
 }
 
 TEST_CASE("a pause is waited to its end, and grows while attempts fail") {
@@ -284,6 +316,24 @@ TEST_CASE("attempts are limited where that is asked for") {
     CHECK(it.log == strings{"refused 0 3000", "refused 0 3000", "refused 0 never"});
     CHECK(it.connect() == nullptr);
     CHECK(it.source.error() == std::errc::connection_refused);
+}
+
+TEST_CASE("attempts run out also where a stream is stable from its first moment") {
+    client it({.backoff = {.stable_after = 0s}, .max_attempts = 2});
+    REQUIRE(it.connect() != nullptr);
+    it.refuse();
+    REQUIRE(it.connect() != nullptr);
+    it.refuse();
+    CHECK(it.connect() == nullptr);
+}
+
+TEST_CASE("a source of randomness that throws harms nothing") {
+    client it({.random = []() -> std::uint64_t { throw std::runtime_error("none"); }});
+    it.connect_and_accept();
+    CHECK_THROWS_AS(it.end(), std::runtime_error);
+    CHECK(it.source.next(it.now).step == source_step::read);
+    it.source.close();
+    CHECK(it.source.next(it.now).step == source_step::finished);
 }
 
 TEST_CASE("no response within the timeout is a failure") {
@@ -422,6 +472,21 @@ TEST_CASE("headers are renewed before each attempt") {
     CHECK(request->headers.size() == 4);
 }
 
+TEST_CASE("a hook that makes a header nobody may send is not obeyed, even if a listener begins anew") {
+    int hooked = 0;
+    client it({.renew_headers = [&](sse::headers& headers) {
+        headers.push_back({"A", ++hooked < 3 ? "b\r\nC: d" : "e"});
+    }});
+    it.source.on_error([&](const sse::source_error&) { it.source.restart(); });
+    for (int i = 1; i < 3; ++i) {
+        const sse::source_task task = it.source.next(it.now);
+        CHECK(task.step == source_step::wait);  // the loop goes round
+        CHECK(task.until == it.now);
+        CHECK(hooked == i);
+    }
+    CHECK(value_of(it.connect(), "A") == "e");
+}
+
 TEST_CASE("a hook that makes a header nobody may send ends it") {
     client it({.renew_headers = [](sse::headers& headers) { headers.push_back({"A", "b\r\nC: d"}); }});
     CHECK(it.connect() == nullptr);
@@ -471,6 +536,8 @@ TEST_CASE("wrong options are named when the source is made") {
     CHECK(check({.url = "ftp://a/"}) == sse::errc::url_scheme_unsupported);
     CHECK(check({.url = "http://a/", .method = "GET /"}) == sse::errc::method_invalid);
     CHECK(check({.url = "http://a/", .method = ""}) == sse::errc::method_invalid);
+    CHECK(check({.url = "http://a/", .method = "HEAD"}) == sse::errc::method_invalid);  // nothing to read
+    CHECK(check({.url = "http://a/", .method = "CONNECT"}) == sse::errc::method_invalid);
     CHECK(check({.url = "http://a/", .headers = {{"A:", "b"}}}) == sse::errc::header_name_invalid);
     CHECK(check({.url = "http://a/", .headers = {{"A", "b\n"}}}) == sse::errc::header_value_invalid);
     CHECK(check({.url = "http://a/", .last_event_id = "a\nb"}) == sse::errc::last_event_id_invalid);
@@ -493,6 +560,52 @@ TEST_CASE("events go to those who asked for their type, in the order in which th
     CHECK(heard == strings{"first", "second 1"});
     it.send("event: tick\ndata: 3\n\n");
     CHECK(heard == strings{"first", "second 1", "first", "second 3", "late"});
+}
+
+TEST_CASE("those who asked for every type hear each event in their turn") {
+    client it({});
+    strings heard;
+    it.source.on("tick", [&](const sse::source_event&) { heard.emplace_back("tick"); });
+    it.source.on_event(
+        [&](const sse::source_event& event) { heard.push_back("all " + std::string(event.type)); });
+    it.source.on_message([&](const sse::source_event&) { heard.emplace_back("message"); });
+    it.connect_and_accept();
+    it.send("data: 1\n\nevent: tick\ndata: 2\n\n");
+    CHECK(heard == strings{"all message", "message", "tick", "all tick"});
+}
+
+TEST_CASE("bytes of streams are counted, of all connections") {
+    client it({});
+    it.connect_and_accept();
+    it.send("data: 1\n\n");
+    it.send(":\n");
+    it.end();
+    it.send("late");
+    CHECK(it.source.received_bytes() == 11);
+    it.connect_and_accept();
+    it.send("\n");
+    CHECK(it.source.received_bytes() == 12);
+}
+
+TEST_CASE("a body that is still compressed is refused") {
+    for (const std::string_view coding : {"gzip", "GZIP", "identity, br"}) {
+        client it({});
+        REQUIRE(it.connect() != nullptr);
+        it.answer(200, {{"Content-Type", "text/event-stream"}, {"content-encoding", std::string(coding)}});
+        CHECK(it.source.error() == sse::errc::http_unsupported);
+        CHECK(it.log.size() == 1);
+    }
+    for (const std::string_view coding : {"", "identity", "Identity"}) {
+        client it({});
+        REQUIRE(it.connect() != nullptr);
+        it.answer(200, {{"Content-Type", "text/event-stream"}, {"content-encoding", std::string(coding)}});
+        CHECK(it.source.ready_state() == sse::ready_state::open);
+    }
+}
+
+TEST_CASE("whether the transport may keep credentials is told") {
+    CHECK_FALSE(client({}).source.with_credentials());
+    CHECK(client({.with_credentials = true}).source.with_credentials());
 }
 
 TEST_CASE("what a browser would replace in ill-formed UTF-8 is replaced") {
@@ -586,6 +699,30 @@ TEST_CASE("close and restart work from inside each listener, and nothing comes b
     }
 }
 
+TEST_CASE("what a listener has not been told of is asked for again, though it has come") {
+    const std::string_view both = "id: 1\ndata: a\n\n: c\nid: 2\ndata: b\n\nid: 3\n\n";
+    const auto check = [&](client& it) {
+        it.connect_and_accept();
+        it.send(both);
+        CHECK(it.source.last_event_id() == "1");
+        it.source.restart();
+        CHECK(value_of(it.connect(), "Last-Event-ID") == "1");
+        it.accept();
+        it.send("data: next\n\n");
+        CHECK(it.log.back() == "message next 1 http://a.example");
+    };
+    client closing({});
+    closing.source.on_message([&](const sse::source_event& event) {
+        if (event.data == "a") closing.source.close();
+    });
+    check(closing);
+    client restarting({});
+    restarting.source.on_comment([&](std::string_view) { restarting.source.restart(); });
+    check(restarting);
+    client done({.is_terminal = [](const sse::event_view& event) { return event.data == "a"; }});
+    check(done);
+}
+
 TEST_CASE("once a listener has closed the source, those behind it are not called") {
     client it({});
     int opened = 0;
@@ -615,6 +752,15 @@ TEST_CASE("a listener that throws loses the stream, not the source") {
     it.accept();
     it.send("id: 2\ndata: found\n\n");
     CHECK(it.log.back() == "message found 2 http://a.example");
+}
+
+TEST_CASE("so does one of open that throws") {
+    client it({});
+    it.source.on_open([] { throw std::runtime_error("bad"); });
+    REQUIRE(it.connect() != nullptr);
+    CHECK_THROWS_AS(it.accept(), std::runtime_error);
+    CHECK(it.source.next(it.now).step == source_step::wait);
+    CHECK(it.source.failures() == 1);
 }
 
 TEST_CASE("restart connects at once and resumes") {

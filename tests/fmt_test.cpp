@@ -49,6 +49,10 @@ TEST_CASE("an event is printed with its three parts, escaped") {
     CHECK(fmt::format("{}", view) == R"({type: "tick", data: "one\ntwo", last_event_id: "7"})");
     CHECK(fmt::format("<{}>", sse::event(view)) ==
           R"(<{type: "tick", data: "one\ntwo", last_event_id: "7"}>)");
+    struct located_event : sse::event_view {
+        int place;
+    };
+    CHECK(fmt::format("{}", located_event{view, 7}) == fmt::format("{}", view));
     CHECK(fmt::format("{}", sse::event_view()) == R"({type: "message", data: "", last_event_id: ""})");
     CHECK(fmt::format("{}", sse::event_view{.data = "\"\\\r\t{}"}) ==
           R"({type: "message", data: "\"\\\r\t{}", last_event_id: ""})");

@@ -56,6 +56,8 @@ constexpr std::size_t cells(char32_t code) noexcept {
     return wide ? 2 : 1;
 }
 
+inline constexpr std::size_t escape_cells = 6;
+
 class event_text {
 public:
     std::string out;
@@ -70,6 +72,8 @@ public:
     }
 
     bool on_terminal() const noexcept { return columns_ != 0; }
+    std::size_t columns() const noexcept { return columns_; }
+    bool colours() const noexcept { return colours_; }
 
     void event(const sse::event_view& event) {
         paint("1;36", event.type);
@@ -97,7 +101,6 @@ public:
 
 private:
     static constexpr std::size_t indent = 2;
-    static constexpr std::size_t escape_cells = 6;
 
     void paint(std::string_view colour, std::string_view text, std::size_t margin = 0) {
         if (colours_) fmt::format_to(std::back_inserter(out), "\x1B[{}m", colour);

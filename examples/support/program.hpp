@@ -103,6 +103,16 @@ inline void write_out(std::string_view text) {
     if (error) throw std::system_error(error, "cannot write to standard output");
 }
 
+// On standard error, in one line: what a name or an argument has of line ends and terminal controls is not
+// obeyed.
+inline void complain(std::string_view name, std::string_view what, std::string_view hint = {}) {
+    std::string line = fmt::format("{}: {}", name, what);
+    for (char& c : line) {
+        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
+    }
+    static_cast<void>(write_all(STDERR_FILENO, fmt::format("{}\n{}", line, hint)));
+}
+
 // Runs a program's body; what it throws becomes a line on standard error and an exit status.
 inline int run(std::string_view name, int argc, char** argv, int (*body)(command_line)) {
     // Without this a closed standard output, or a peer that has gone, would kill the program unheard.
@@ -111,23 +121,15 @@ inline int run(std::string_view name, int argc, char** argv, int (*body)(command
     for (const int file : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
         if (::fcntl(file, F_GETFD) == -1) static_cast<void>(::open("/dev/null", O_RDWR));
     }
-    // One line: what a name or an argument has of line ends and terminal controls is not obeyed.
-    const auto complain = [name](std::string_view what, std::string_view hint = {}) {
-        std::string line = fmt::format("{}: {}", name, what);
-        for (char& c : line) {
-            if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
-        }
-        static_cast<void>(write_all(STDERR_FILENO, fmt::format("{}\n{}", line, hint)));
-    };
     try {
         return body(command_line(argc, argv));
     } catch (const output_closed&) {
         return 0;
     } catch (const usage_error& error) {
-        complain(error.what(), fmt::format("Try '{} --help'.\n", name));
+        complain(name, error.what(), fmt::format("Try '{} --help'.\n", name));
         return 2;
     } catch (const std::exception& error) {
-        complain(error.what());
+        complain(name, error.what());
         return 1;
     }
 }

@@ -30,7 +30,7 @@ struct backoff_options {
 
 /// What came of an attempt to connect.
 struct attempt {
-    milliseconds open_for{0};                   ///< how long the stream was open, if it ever was
+    std::optional<milliseconds> open_for{};     ///< how long the stream was open, if it ever was
     std::optional<milliseconds> retry_after{};  ///< how long the response asked to wait
 };
 
@@ -51,7 +51,7 @@ public:
     /// \param random evenly distributed over all its values
     /// \return how long to wait after an attempt that failed, or whose stream has ended
     constexpr milliseconds next(std::uint64_t random, const attempt& last = {}) noexcept {
-        if (last.open_for >= options_.stable_after) failures_ = 0;
+        if (last.open_for && *last.open_for >= options_.stable_after) failures_ = 0;
         if (failures_ < UINT32_MAX) ++failures_;
 
         milliseconds asked = reconnection_time_;

@@ -38,12 +38,13 @@ enum class errc {
     redirect_invalid,        ///< client: a redirect to nowhere
     redirect_insecure,       ///< client: a redirect from https to http
     too_many_redirects,      ///< client: more in a row than `max_redirects`
+    tls_unavailable,         ///< client: the URL is https, and the adapter has no TLS
     connection_ended,        ///< client: the response is complete, or the connection was closed
     timed_out,               ///< client: silent for longer than `connect_timeout` or `idle_timeout`
     http_malformed,          ///< http1: a start line, a field or a chunk is not as HTTP/1.1 has it
     http_head_too_large,     ///< http1: a head exceeds `max_head_bytes` or `max_headers`
     http_framing,            ///< http1: fields contradict each other on where the body ends
-    http_unsupported,        ///< http1: another transfer coding than chunked, or another protocol
+    http_unsupported,        ///< http1, client: a coding other than chunked, or another protocol
     http_cut_off,            ///< http1: the connection ended before the response did
 };
 
@@ -75,12 +76,13 @@ constexpr std::string_view describe(errc code) noexcept {
         case errc::redirect_invalid: return "redirect: without a Location that could be followed";
         case errc::redirect_insecure: return "redirect: from https to http";
         case errc::too_many_redirects: return "redirect: one too many in a row";
+        case errc::tls_unavailable: return "url: https, for which this adapter has no TLS";
         case errc::connection_ended: return "connection: ended";
         case errc::timed_out: return "connection: silent for too long";
         case errc::http_malformed: return "http: a start line, header or chunk is not as HTTP/1.1 has it";
         case errc::http_head_too_large: return "http: larger than max_head_bytes or max_headers allows";
         case errc::http_framing: return "http: the headers contradict each other on where the body ends";
-        case errc::http_unsupported: return "http: a transfer coding other than chunked, or another protocol";
+        case errc::http_unsupported: return "http: a coding other than chunked, or another protocol";
         case errc::http_cut_off: return "http: the connection ended before the response did";
     }
     return "unknown error";
@@ -155,15 +157,16 @@ public:
             case errc::redirect_invalid:
             case errc::redirect_insecure:
             case errc::too_many_redirects: return std::errc::protocol_error;
-            case errc::connection_ended: return std::errc::connection_reset;
+            case errc::tls_unavailable: return std::errc::protocol_not_supported;
+            case errc::connection_ended:
+            case errc::http_cut_off: return std::errc::connection_reset;
             case errc::timed_out: return std::errc::timed_out;
             case errc::buffer_too_small: return std::errc::no_buffer_space;
             case errc::sink_failed:
             case errc::source_failed: return std::errc::io_error;
             case errc::http_malformed:
             case errc::http_framing: return std::errc::bad_message;
-            case errc::http_unsupported:
-            case errc::http_cut_off: return std::errc::protocol_error;
+            case errc::http_unsupported: return std::errc::protocol_error;
             case errc::ok: break;
         }
         return std::error_condition(code, *this);

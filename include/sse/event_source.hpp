@@ -16,8 +16,8 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <functional>
+#include <list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -52,6 +52,10 @@ struct event_source_options {
     /// Called before each attempt with the headers above, to renew those that expire.
     std::function<void(sse::headers&)> renew_headers{};
 
+    /// Whether the transport may keep what the server gives it to recognise the client by, such as cookies.
+    /// The headers above are sent in any case.
+    bool with_credentials = false;
+
     /// Besides Authorization, Cookie, Proxy-Authorization and Host: headers that are for this origin alone. A
     /// redirect to another one goes without them.
     std::vector<std::string> secret_headers{};
@@ -78,7 +82,7 @@ struct event_source_options {
     /// A stream that is silent for longer, without even a comment, is taken for dead; 0 for never.
     milliseconds idle_timeout{0};
 
-    /// Whether to connect again when the response is complete, as the standard says. LLM servers end that way.
+    /// Whether to connect again when the response is complete, as the standard says. LLM servers end so.
     bool reconnect_at_end = true;
 
     /// What becomes of an event that a complete response ends in the middle of.
@@ -140,6 +144,15 @@ constexpr source_state next_state(source_state state, source_input input) noexce
     return source_transitions[static_cast<std::size_t>(state)][static_cast<std::size_t>(input)];
 }
 
+/// When a pause is over that begins now; never, where it is none.
+constexpr std::optional<std::chrono::steady_clock::time_point> after(
+    std::chrono::steady_clock::time_point now, milliseconds pause) noexcept {
+    using time_point = std::chrono::steady_clock::time_point;
+    if (pause.count() <= 0) return std::nullopt;
+    const auto most = std::chrono::floor<std::chrono::milliseconds>((time_point::max)() - now);
+    return now + (std::chrono::milliseconds(pause) < most ? std::chrono::milliseconds(pause) : most);
+}
+
 }  // namespace detail
 
 /// A client that stays connected: connects, reads, notices that the stream is gone, waits, connects again and
@@ -154,8 +167,8 @@ constexpr source_state next_state(source_state state, source_input input) noexce
 ///
 /// Listeners are called from inside the functions that tell what happened; they may call any function of the
 /// source but these. Each call of `on` adds a listener; they are called in that order, with views that live
-/// during the call. What a listener throws passes through: the stream is then lost, and asked for again behind
-/// the event that was being delivered.
+/// during the call. What a listener throws passes through: the stream is then lost, and asked for again
+/// behind the event that was being delivered.
 ///
 /// Allocates for each attempt, and for what the parser retains; not for an event.
 ///
@@ -167,10 +180,7 @@ public:
 
     /// \throws std::system_error with what `check` returns; where exceptions are switched off, aborts
     explicit event_source(event_source_options options)
-        : options_(std::move(options)), backoff_(options_.backoff),
-          parser_({.max_event_bytes = options_.max_event_bytes,
-                   .last_event_id = options_.last_event_id,
-                   .text = options_.text}) {
+        : options_(std::move(options)), backoff_(options_.backoff), last_event_id_(options_.last_event_id) {
         if (const sse::error invalid = check(options_)) detail::raise(invalid);
         static_cast<void>(parse_url(options_.url, url_));
     }
@@ -183,7 +193,9 @@ public:
     [[nodiscard]] static sse::error check(const event_source_options& options) {
         sse::url parsed;
         if (const sse::error invalid = parse_url(options.url, parsed)) return invalid;
-        if (!is_token(options.method)) return errc::method_invalid;
+        // Responses to these two have no body to read.
+        const bool is_bodiless = options.method == "HEAD" || options.method == "CONNECT";
+        if (!detail::is_token(options.method) || is_bodiless) return errc::method_invalid;
         for (const header& header : options.headers) {
             if (const sse::error invalid = check_header(header.name, header.value)) return invalid;
         }
@@ -199,6 +211,10 @@ public:
     void on(std::string_view type, std::function<void(const source_event&)> listener) {
         listeners_.emplace_back(type, std::move(listener));
     }
+    /// Events of every type.
+    void on_event(std::function<void(const source_event&)> listener) {
+        listeners_.emplace_back(std::nullopt, std::move(listener));
+    }
     void on_message(std::function<void(const source_event&)> listener) { on("message", std::move(listener)); }
     void on_open(std::function<void()> listener) { on_open_.push_back(std::move(listener)); }
     void on_error(std::function<void(const source_error&)> listener) {
@@ -211,6 +227,8 @@ public:
 
     // State
 
+    bool with_credentials() const noexcept { return options_.with_credentials; }
+
     sse::ready_state ready_state() const noexcept {
         if (state_ == state::open) return sse::ready_state::open;
         return state_ == state::closed ? sse::ready_state::closed : sse::ready_state::connecting;
@@ -219,10 +237,13 @@ public:
     const sse::url& url() const noexcept { return url_; }  ///< the one given, whatever redirects there were
 
     /// What the next attempt sends. Lives until the next call of a function that is not const.
-    std::string_view last_event_id() const noexcept { return parser_.last_event_id(); }
+    std::string_view last_event_id() const noexcept { return last_event_id_; }
 
     /// Why it is closed: no error where `close()` or a terminal event did it.
     std::error_code error() const noexcept { return error_; }
+
+    /// Of streams, since the beginning.
+    std::uint64_t received_bytes() const noexcept { return received_bytes_; }
 
     /// How many attempts in a row have failed.
     std::uint32_t failures() const noexcept { return backoff_.failures(); }
@@ -250,9 +271,14 @@ public:
                     move(input::time);
                     break;
                 case state::ready:
-                    if (!has_request_) make_request();
-                    if (!move(input::sent)) break;
-                    deadline_ = after(now, options_.connect_timeout);
+                    if (!has_request_ && !make_request()) {
+                        // Should a listener have made it start anew, it fails no more often than it is asked.
+                        if (state_ == state::ready) return {source_step::wait, nullptr, now};
+                        break;
+                    }
+                    move(input::sent);
+                    opened_at_.reset();
+                    deadline_ = detail::after(now, options_.connect_timeout);
                     return {source_step::connect, &request_, deadline_};
                 case state::requesting:
                 case state::open:
@@ -264,12 +290,15 @@ public:
         }
     }
 
-    /// The head of a response has come. Ignored where none was asked for, as are the others where they are late.
+    /// The head of a response has come. Ignored where none was asked for, as is what else comes late.
+    ///
+    /// \pre a Content-Encoding that the transport undoes is not among the headers: bodies that are still
+    ///      coded are refused
     void got_response(const response& response, time_point now) {
         if (state_ != state::requesting) return;
         const std::string_view type = find_header(response.headers, "Content-Type").value_or("");
         switch (options_.policy(response.status, type)) {
-            case response_action::open: return open(now);
+            case response_action::open: return open(response, now);
             case response_action::redirect: return follow(response);
             case response_action::reconnect:
                 return lose({.code = errc::status_refused, .status = response.status}, now,
@@ -284,7 +313,8 @@ public:
     /// Bytes of the body have come, chunked coding removed.
     void got_bytes(std::string_view bytes, time_point now) {
         if (state_ != state::open) return;
-        deadline_ = after(now, options_.idle_timeout);
+        received_bytes_ += bytes.size();
+        deadline_ = detail::after(now, options_.idle_timeout);
         read(now, [&](auto& handler) { return parser_.feed(bytes, handler); });
     }
 
@@ -300,6 +330,12 @@ public:
     /// The connection could not be made, broke, or its response was no HTTP.
     void got_error(std::error_code code, time_point now) { lose({.code = code}, now); }
 
+    /// The same, but another attempt could not do better: a certificate that is not to be trusted, a scheme
+    /// that the transport does not speak.
+    void got_fatal_error(std::error_code code) {
+        if (state_ == state::requesting || state_ == state::open) fail({.code = code});
+    }
+
 private:
     using state = detail::source_state;
     using input = detail::source_input;
@@ -311,12 +347,18 @@ private:
 
         bool is_over() const noexcept { return source.connection_ != connection; }
 
+        // Not the parser's: that reads on, to the end of the chunk, and these events are yet to be asked for.
+        void on_id(std::string_view id) {
+            if (!is_over()) source.last_event_id_ = id;
+        }
+
         void on_event(const event_view& event) {
             if (is_over()) return;
             if (source.options_.is_terminal && source.options_.is_terminal(event)) return source.close();
             source_event with_origin{event, source.origin_};
             notify(source.listeners_, [&](const auto& entry) {
-                if (!is_over() && entry.first == event.type) entry.second(with_origin);
+                const bool is_meant = !entry.first || *entry.first == event.type;
+                if (is_meant && !is_over()) entry.second(with_origin);
             });
         }
         void on_comment(std::string_view text) {
@@ -336,15 +378,8 @@ private:
     /// Those that listened when it began: a listener may add others.
     template <class Listeners, class Call>
     static void notify(const Listeners& listeners, Call call) {
-        for (std::size_t i = 0, size = listeners.size(); i < size; ++i) call(listeners[i]);
-    }
-
-    static bool is_token(std::string_view text) noexcept { return !check_header(text, ""); }
-
-    static std::optional<time_point> after(time_point now, milliseconds pause) noexcept {
-        if (pause.count() <= 0) return std::nullopt;
-        const auto most = std::chrono::floor<std::chrono::milliseconds>((time_point::max)() - now);
-        return now + (std::chrono::milliseconds(pause) < most ? std::chrono::milliseconds(pause) : most);
+        auto listener = listeners.begin();
+        for (std::size_t left = listeners.size(); left != 0; --left) call(*listener++);
     }
 
     /// \return whether the input was of use
@@ -359,49 +394,66 @@ private:
         return moved;
     }
 
-    /// Runs the parser. Should a listener throw, the stream is lost: what is left of the bytes is.
-    template <class Parse>
-    void read(time_point now, Parse parse) {
-        struct on_exception {
+    /// Should a listener throw, the stream is lost: what is left of the bytes is.
+    template <class Call>
+    void lose_on_exception(time_point now, Call call) {
+        struct guard {
             event_source& source;
             time_point now;
             bool returned = false;
-            ~on_exception() {
-                if (!returned && source.move(input::lost)) source.wait(now, {});
+            ~guard() {
+                if (!returned && source.move(input::lost)) source.wait(now, source.random(), {});
             }
         } guard{*this, now};
-        connection_handler handler{*this};
-        const sse::error error = parse(handler);
+        call();
         guard.returned = true;
+    }
+
+    /// Runs the parser.
+    template <class Parse>
+    void read(time_point now, Parse parse) {
+        connection_handler handler{*this};
+        sse::error error;
+        lose_on_exception(now, [&] { error = parse(handler); });
         if (error && !handler.is_over()) fail({.code = error});
     }
 
-    void open(time_point now) {
+    void open(const response& response, time_point now) {
+        const std::string_view coding = find_header(response.headers, "Content-Encoding").value_or("");
+        if (!coding.empty() && !equal_ignoring_case(coding, "identity")) {
+            return fail({.code = errc::http_unsupported, .status = response.status});
+        }
         move(input::accepted);
-        parser_.reset();
+        parser_ = sse::parser({.max_event_bytes = options_.max_event_bytes,
+                               .last_event_id = last_event_id_,
+                               .text = options_.text});
         origin_ = origin(request_.url);
         opened_at_ = now;
-        deadline_ = after(now, options_.idle_timeout);
+        deadline_ = detail::after(now, options_.idle_timeout);
         const connection_handler handler{*this};
-        notify(on_open_, [&](const auto& listener) {
-            if (!handler.is_over()) listener();
+        lose_on_exception(now, [&] {
+            notify(on_open_, [&](const auto& listener) {
+                if (!handler.is_over()) listener();
+            });
         });
     }
 
     void lose(source_error error, time_point now, std::optional<milliseconds> retry_after = {}) {
-        const bool was_open = state_ == state::open;
-        if (!move(input::lost)) return;
-        attempt last{.retry_after = retry_after};
-        if (was_open) last.open_for = milliseconds(now - opened_at_);
-        const milliseconds pause = wait(now, last);
+        if (detail::next_state(state_, input::lost) == state_) return;
+        const std::uint64_t chance = options_.random ? options_.random() : random();  // it may throw
+        move(input::lost);
+        const milliseconds pause = wait(now, chance, retry_after);
         if (options_.max_attempts != 0 && backoff_.failures() >= options_.max_attempts) return fail(error);
         error.retry_in = pause;
         notify(on_error_, [&](const auto& listener) { listener(error); });
     }
 
-    milliseconds wait(time_point now, const attempt& last) {
-        const milliseconds pause = backoff_.next(options_.random ? options_.random() : random(), last);
-        deadline_ = after(now, pause).value_or(now);
+    milliseconds wait(time_point now, std::uint64_t random,
+                      std::optional<milliseconds> retry_after) noexcept {
+        attempt last{.retry_after = retry_after};
+        if (opened_at_) last.open_for = milliseconds(now - *opened_at_);
+        const milliseconds pause = backoff_.next(random, last);
+        deadline_ = detail::after(now, pause).value_or(now);
         return pause;
     }
 
@@ -411,14 +463,17 @@ private:
         notify(on_error_, [&](const auto& listener) { listener(error); });
     }
 
+    /// \return whether it may be sent
     /// \spec https://html.spec.whatwg.org/multipage/server-sent-events.html#sse-processing-model
-    void make_request() {
+    bool make_request() {
         request_ = {options_.method, url_, options_.headers, options_.body};
         redirects_ = 0;
         if (options_.renew_headers) options_.renew_headers(request_.headers);
         for (const header& header : request_.headers) {
-            const sse::error invalid = check_header(header.name, header.value);
-            if (invalid) return fail({.code = invalid});
+            if (const sse::error invalid = check_header(header.name, header.value)) {
+                fail({.code = invalid});
+                return false;
+            }
         }
         const auto add = [&](std::string_view name, std::string_view value) {
             if (find_header(request_.headers, name)) return;
@@ -431,6 +486,7 @@ private:
             drop_headers([](std::string_view name) { return equal_ignoring_case(name, "Last-Event-ID"); });
             add("Last-Event-ID", id);
         }
+        return true;
     }
 
     /// \spec https://fetch.spec.whatwg.org/#http-redirect-fetch
@@ -486,15 +542,18 @@ private:
     event_source_options options_;
     sse::url url_{};
 
-    std::deque<std::pair<std::string, std::function<void(const source_event&)>>> listeners_{};
-    std::deque<std::function<void()>> on_open_{};
-    std::deque<std::function<void(const source_error&)>> on_error_{};
-    std::deque<std::function<void(std::string_view)>> on_comment_{};
-    std::deque<std::function<void(milliseconds)>> on_retry_{};
+    /// With the type of events that it is for; none: for all.
+    using event_listener = std::pair<std::optional<std::string>, std::function<void(const source_event&)>>;
+
+    std::list<event_listener> listeners_{};
+    std::list<std::function<void()>> on_open_{};
+    std::list<std::function<void(const source_error&)>> on_error_{};
+    std::list<std::function<void(std::string_view)>> on_comment_{};
+    std::list<std::function<void(milliseconds)>> on_retry_{};
 
     state state_ = state::ready;
     std::optional<time_point> deadline_{};  // of the state, if it has one
-    time_point opened_at_{};
+    std::optional<time_point> opened_at_{};  // the stream of this attempt
     std::error_code error_{};
     sse::backoff backoff_;
 
@@ -502,8 +561,10 @@ private:
     bool has_request_ = false;     // a redirect has made it
     std::uint32_t redirects_ = 0;
 
-    sse::parser parser_;
+    sse::parser parser_{};  // of this connection
+    std::string last_event_id_;
     std::string origin_{};
+    std::uint64_t received_bytes_ = 0;
     std::uint64_t connection_ = 0;  // how many have been open and are no longer
     std::uint64_t seed_ = reinterpret_cast<std::uintptr_t>(this) ^
                           static_cast<std::uint64_t>(

@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cassert>
+#include <concepts>
 #include <cstddef>
 #include <iterator>
 #include <optional>
@@ -110,6 +111,10 @@ struct fmt::formatter<sse::event_view> {
 
 template <>
 struct fmt::formatter<sse::event> : fmt::formatter<sse::event_view> {};
+
+/// The same for what adds to an event, as `source_event` does.
+template <std::derived_from<sse::event_view> Event>
+struct fmt::formatter<Event> : fmt::formatter<sse::event_view> {};
 
 /// As `{event: "tick", data: "one\ntwo", id: "7", retry: 10000}`; what is absent is left out.
 template <>

@@ -61,14 +61,19 @@ constexpr bool is_token_character(char byte) noexcept {
     return is_alpha(byte) || is_digit(byte) || marks.find(byte) != std::string_view::npos;
 }
 
-/// \return the value of a few digits; -1 where they are none
-constexpr int number(std::string_view digits) noexcept {
-    int value = 0;
-    for (const char digit : digits) {
-        if (!is_digit(digit)) return -1;
-        value = value * 10 + (digit - '0');
+constexpr bool is_token(std::string_view text) noexcept {
+    for (const char byte : text) {
+        if (!is_token_character(byte)) return false;
     }
-    return value;
+    return !text.empty();
+}
+
+/// By default of what may stand around a field's value.
+/// \spec RFC 9110, section 5.6.3
+constexpr std::string_view trim(std::string_view text, std::string_view space = " \t") noexcept {
+    const std::size_t begin = text.find_first_not_of(space);
+    if (begin == std::string_view::npos) return {};
+    return text.substr(begin, text.find_last_not_of(space) + 1 - begin);
 }
 
 }  // namespace detail
@@ -95,10 +100,7 @@ inline std::optional<std::string_view> find_header(const headers& fields, std::s
 /// \return `errc::header_name_invalid` or `errc::header_value_invalid` where a field could forge another one
 /// \spec RFC 9110, section 5.1 and 5.5
 constexpr error check_header(std::string_view name, std::string_view value) noexcept {
-    if (name.empty()) return errc::header_name_invalid;
-    for (const char byte : name) {
-        if (!detail::is_token_character(byte)) return errc::header_name_invalid;
-    }
+    if (!detail::is_token(name)) return errc::header_name_invalid;
     for (const char byte : value) {
         if (detail::is_control(byte) && byte != '\t') return errc::header_value_invalid;
     }
@@ -121,6 +123,12 @@ struct url {
 inline std::string authority(const url& url) {
     const bool is_default = url.port == (url.scheme == "https" ? 443 : 80);
     return is_default ? url.host : url.host + ':' + std::to_string(url.port);
+}
+
+/// The host as getaddrinfo() takes it: an IPv6 address without its brackets. Lives as long as the URL.
+inline std::string_view host_name(const url& url) noexcept {
+    const std::string_view host = url.host;
+    return host.starts_with('[') ? host.substr(1, host.size() - 2) : host;
 }
 
 /// As in an event's `origin`: "https://example.org".
@@ -217,7 +225,7 @@ inline std::string without_dot_segments(std::string_view path) {
 /// \spec RFC 3986, section 3.3 and 3.4
 inline std::string encode_target(std::string_view target) {
     constexpr std::string_view digits = "0123456789ABCDEF";
-    constexpr std::string_view encoded = "\"<>[]^`{|}";
+    constexpr std::string_view encoded = " \"<>[]^`{|}";
     std::string result;
     for (const char byte : target) {
         const auto value = static_cast<unsigned char>(byte);
@@ -230,16 +238,18 @@ inline std::string encode_target(std::string_view target) {
 }  // namespace detail
 
 /// Splits an absolute URL. What is percent-encoded stays so; dot segments are removed, and what may not stand
-/// in path and query is percent-encoded.
+/// in path and query is percent-encoded: spaces too, for servers send them in Location, and browsers follow.
+/// Those around the URL are no part of it.
 ///
 /// \return `errc::url_invalid`, `errc::url_scheme_unsupported`, `errc::url_has_credentials`,
 ///         `errc::url_host_invalid`, `errc::url_port_invalid`; `result` is then as it was
-/// \note Deviation: a browser would guess what is meant by spaces, control characters and backslashes, and
-///       translate the name of a host that is not ASCII. Here they are errors.
+/// \note Deviation: a browser would guess what is meant by control characters and backslashes, and translate
+///       the name of a host that is not ASCII. Here they are errors.
 /// \spec RFC 3986
 [[nodiscard]] inline error parse_url(std::string_view text, url& result) {
+    text = detail::trim(text, " ");
     for (const char byte : text) {
-        if (detail::is_control(byte) || byte == ' ' || byte == '\\') return errc::url_invalid;
+        if (detail::is_control(byte) || byte == '\\') return errc::url_invalid;
     }
     const std::optional<std::string_view> scheme = detail::scheme_of(text);
     if (!scheme) return errc::url_invalid;
@@ -267,6 +277,7 @@ inline std::string encode_target(std::string_view target) {
 /// \return as `parse_url`; an empty reference is `errc::url_invalid`
 /// \spec RFC 3986, section 5.2.2
 [[nodiscard]] inline error resolve_url(const url& base, std::string_view reference, url& result) {
+    reference = detail::trim(reference, " ");
     if (reference.empty()) return errc::url_invalid;
     if (detail::scheme_of(reference)) return parse_url(reference, result);
     if (reference.starts_with("//")) return parse_url(base.scheme + ':' + std::string(reference), result);
@@ -300,14 +311,42 @@ struct response {
 
 // Responses
 
-/// Whether a Content-Type names an event stream: its essence does, in any case and with any parameters.
-/// \spec https://mimesniff.spec.whatwg.org/#mime-type-essence
+namespace detail {
+
+/// Where a list parts for the first time: at a comma that is in no quoted string. Its size if nowhere.
+/// \spec https://fetch.spec.whatwg.org/#header-value-get-decode-and-split
+constexpr std::size_t find_comma(std::string_view list) noexcept {
+    bool quoted = false;
+    for (std::size_t i = 0; i < list.size(); ++i) {
+        if (list[i] == ',' && !quoted) return i;
+        if (list[i] == '"') quoted = !quoted;
+        if (list[i] == '\\' && quoted) ++i;
+    }
+    return list.size();
+}
+
+constexpr bool is_media_type(std::string_view essence) noexcept {
+    const std::size_t slash = essence.find('/');
+    return slash != std::string_view::npos && is_token(essence.substr(0, slash)) &&
+           is_token(essence.substr(slash + 1));
+}
+
+}  // namespace detail
+
+/// Whether a Content-Type names an event stream: its essence does, in any case and with any parameters. Of
+/// several, joined by commas, the last counts that is a media type: as in browsers.
+/// \spec https://fetch.spec.whatwg.org/#concept-header-extract-mime-type
 constexpr bool is_event_stream(std::string_view content_type) noexcept {
-    constexpr std::string_view space = " \t\r\n";
-    const std::size_t begin = content_type.find_first_not_of(space);
-    if (begin == std::string_view::npos) return false;
-    const std::string_view essence = content_type.substr(begin, content_type.find(';', begin) - begin);
-    return equal_ignoring_case(essence.substr(0, essence.find_last_not_of(space) + 1), media_type);
+    bool result = false;
+    while (!content_type.empty()) {
+        const std::size_t size = detail::find_comma(content_type);
+        const std::string_view type = content_type.substr(0, size);
+        content_type.remove_prefix(size < content_type.size() ? size + 1 : size);
+        const std::string_view essence = detail::trim(type.substr(0, type.find(';')), " \t\r\n");
+        if (!detail::is_media_type(essence) || essence == "*/*") continue;
+        result = equal_ignoring_case(essence, media_type);
+    }
+    return result;
 }
 
 /// What a client does about the head of a response.
@@ -349,51 +388,59 @@ constexpr response_action retrying_action(int status, std::string_view content_t
 
 // Retry-After
 
-/// The seconds since 1970 of a date as HTTP writes it: in today's form, or in one of the two of old. What
-/// stands between its numbers, and the day's name, are not looked at.
-/// \note Deviation: a year of two digits is 1970 to 2069, whatever the year is now.
-/// \spec RFC 9110, section 5.6.7
-constexpr std::optional<std::int64_t> parse_http_date(std::string_view date) noexcept {
-    std::string_view day, month, year, time;
-    if (const std::size_t comma = date.find(','); comma != std::string_view::npos) {
-        const std::string_view rest = date.substr(comma + 1);  // " 06 Nov 1994 08:49:37 GMT", or " 06-Nov-94 …"
-        if ((rest.size() != 25 && rest.size() != 23) || !rest.ends_with(" GMT")) return std::nullopt;
-        const std::size_t year_size = rest.size() - 21;
-        day = rest.substr(1, 2);
-        month = rest.substr(4, 3);
-        year = rest.substr(8, year_size);
-        time = rest.substr(9 + year_size, 8);
-    } else {
-        if (date.size() != 24) return std::nullopt;  // "Sun Nov  6 08:49:37 1994"
-        month = date.substr(4, 3);
-        day = date.substr(date[8] == ' ' ? 9 : 8, date[8] == ' ' ? 1 : 2);
-        time = date.substr(11, 8);
-        year = date.substr(20, 4);
+namespace detail {
+
+/// Reads a date without its day's name. In the form stand y, d, h, m and s for digits, `***` for the name of
+/// the month, and all else for itself.
+constexpr std::optional<std::int64_t> read_date(std::string_view date, std::string_view form) noexcept {
+    if (date.size() != form.size()) return std::nullopt;
+    int year = 0, day = 0, hour = 0, minute = 0, second = 0;
+    for (std::size_t i = 0; i < form.size(); ++i) {
+        int* number = nullptr;
+        switch (form[i]) {
+            case 'y': number = &year; break;
+            case 'd': number = &day; break;
+            case 'h': number = &hour; break;
+            case 'm': number = &minute; break;
+            case 's': number = &second; break;
+            case '*': continue;
+        }
+        if (number ? !is_digit(date[i]) : date[i] != form[i]) return std::nullopt;
+        if (number) *number = *number * 10 + (date[i] - '0');
     }
-    if (time[2] != ':' || time[5] != ':') return std::nullopt;
-    const int hour = detail::number(time.substr(0, 2));
-    const int minute = detail::number(time.substr(3, 2));
-    const int second = detail::number(time.substr(6, 2));
-    int full_year = detail::number(year);
-    if (year.size() == 2 && full_year >= 0) full_year += full_year < 70 ? 2000 : 1900;
+    if (form.find("yyyy") == std::string_view::npos) year += year < 70 ? 2000 : 1900;
 
     constexpr std::string_view months = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    const std::size_t month_at = months.find(month);
-    const int day_of_month = detail::number(day);
-    if (month_at == std::string_view::npos || month_at % 3 != 0 || day_of_month < 0 || full_year < 0) {
-        return std::nullopt;
-    }
-    const std::chrono::year_month_day ymd(std::chrono::year(full_year),
+    const std::size_t month_at = months.find(date.substr(form.find("***"), 3));
+    if (month_at == std::string_view::npos || month_at % 3 != 0) return std::nullopt;
+    const std::chrono::year_month_day ymd(std::chrono::year(year),
                                           std::chrono::month(static_cast<unsigned>(month_at / 3 + 1)),
-                                          std::chrono::day(static_cast<unsigned>(day_of_month)));
-    const bool is_time = hour >= 0 && hour < 24 && minute >= 0 && minute < 60 && second >= 0 && second <= 60;
-    if (!ymd.ok() || !is_time) return std::nullopt;
+                                          std::chrono::day(static_cast<unsigned>(day)));
+    if (!ymd.ok() || hour > 23 || minute > 59 || second > 60) return std::nullopt;
     const auto days = std::int64_t{std::chrono::sys_days(ymd).time_since_epoch().count()};
     return ((days * 24 + hour) * 60 + minute) * 60 + second;
 }
 
+}  // namespace detail
+
+/// The seconds since 1970 of a date as HTTP writes it: in today's form, or in one of the two of old. The name
+/// of the day, which adds nothing, is not looked at.
+/// \note Deviation: a year of two digits is 1970 to 2069, whatever the year is now.
+/// \spec RFC 9110, section 5.6.7
+constexpr std::optional<std::int64_t> parse_http_date(std::string_view date) noexcept {
+    const std::size_t name_size = date.find_first_of(", ");
+    if (name_size == std::string_view::npos) return std::nullopt;
+    date.remove_prefix(name_size);
+    for (const std::string_view form : {", dd *** yyyy hh:mm:ss GMT", ", dd-***-yy hh:mm:ss GMT",
+                                        " *** dd hh:mm:ss yyyy", " ***  d hh:mm:ss yyyy"}) {
+        if (const std::optional<std::int64_t> seconds = detail::read_date(date, form)) return seconds;
+    }
+    return std::nullopt;
+}
+
 /// How long a response asks to wait, by Retry-After: seconds, or a date, which is held against the response's
-/// own Date, for these two come from one clock.
+/// own Date, for these two come from one clock. Without that a date says nothing; whoever has a clock may add
+/// to the response when it came, as section 6.6.1 has recipients do.
 ///
 /// \return nothing where it does not ask, or not in a way that can be understood; never below zero
 /// \spec RFC 9110, section 10.2.3
@@ -415,8 +462,8 @@ inline std::optional<milliseconds> retry_after(const response& response) noexcep
 
 // The last event ID
 
-/// The longest last event ID that is sent back unless one says otherwise: servers bound a request's head, often
-/// at 8 KiB.
+/// The longest last event ID that is sent back unless one says otherwise: servers bound a request's head,
+/// often at 8 KiB.
 inline constexpr std::size_t default_max_id_bytes = 4096;
 
 /// Whether an ID can be the value of a Last-Event-ID field: neither empty nor too long, and without control

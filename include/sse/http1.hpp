@@ -40,27 +40,17 @@ enum class http_part : unsigned char {
 
 namespace detail {
 
-/// \spec RFC 9110, section 5.6.3
-constexpr std::string_view trim(std::string_view text) noexcept {
-    constexpr std::string_view space = " \t";
-    const std::size_t begin = text.find_first_not_of(space);
-    if (begin == std::string_view::npos) return {};
-    return text.substr(begin, text.find_last_not_of(space) + 1 - begin);
-}
+constexpr bool has_control(std::string_view text) noexcept { return bool(check_header("-", text)); }
 
-constexpr bool is_token(std::string_view text) noexcept {
-    return check_header(text, {}) != errc::header_name_invalid;
-}
-
+/// Besides what no URL can hold, no fragment: where such a target comes through, two servers on its way may
+/// take it for two different ones.
 /// \spec RFC 9112, section 3.2
 constexpr bool is_target(std::string_view text) noexcept {
     for (const char byte : text) {
-        if (is_control(byte) || byte == ' ') return false;
+        if (is_control(byte) || byte == ' ' || byte == '#') return false;
     }
     return !text.empty();
 }
-
-constexpr bool has_control(std::string_view text) noexcept { return bool(check_header("-", text)); }
 
 /// Calls `use(element)` for each element of a list. Fields of one name are one list, joined by commas.
 /// \spec RFC 9110, section 5.3 and 5.6.1
@@ -81,7 +71,8 @@ void for_each_element(const headers& fields, std::string_view name, Use use) {
 /// \return the x of HTTP/1.x; -1 where it is none
 /// \spec RFC 9112, section 2.3
 constexpr int minor_version(std::string_view text) noexcept {
-    return text.size() == 8 && text.starts_with("HTTP/1.") ? number(text.substr(7)) : -1;
+    const bool is_version = text.size() == 8 && text.starts_with("HTTP/1.") && is_digit(text.back());
+    return is_version ? text.back() - '0' : -1;
 }
 
 /// Whether the sender would keep the connection.
@@ -108,6 +99,7 @@ struct body_framing {
 /// \return `errc::http_framing`, `errc::http_unsupported`
 /// \spec RFC 9112, section 6.3
 inline error find_framing(int minor_version, const headers& fields, body_framing& result) {
+    result = {};
     bool coded = false;
     bool only_chunked = true;
     for_each_element(fields, "Transfer-Encoding", [&](std::string_view coding) {
@@ -126,7 +118,7 @@ inline error find_framing(int minor_version, const headers& fields, body_framing
     });
     if (coded && (result.length || minor_version == 0)) contradictory = true;  // section 6.1
     if (contradictory) return errc::http_framing;
-    if (coded && !only_chunked) return errc::http_unsupported;
+    if (!only_chunked) return errc::http_unsupported;
     result.chunked = coded;
     return {};
 }
@@ -134,8 +126,7 @@ inline error find_framing(int minor_version, const headers& fields, body_framing
 /// Reads the lines of a head, out of chunks of any size. A line that lies in one chunk is not copied.
 class head_lines {
 public:
-    explicit head_lines(const http1_options& options) noexcept
-        : max_bytes_(options.max_head_bytes), max_headers_(options.max_headers), room_(max_bytes_) {}
+    explicit head_lines(const http1_options& options) noexcept : options_(options) {}
 
     /// Takes a line and its end off the front of `bytes`; or all of them, where its end has not come.
     ///
@@ -144,31 +135,27 @@ public:
     /// \spec RFC 9112, section 2.2: a recipient may take a single LF for a line's end. A CR elsewhere is
     ///       invalid, which is for the line's grammar to say.
     bool take_line(std::string_view& bytes, std::string_view& line, error& failure) {
-        if (complete_) part_.clear();
-        const std::size_t size = bytes.find('\n');  // looked for in each byte once
-        complete_ = size != std::string_view::npos;
-        line = bytes.substr(0, complete_ ? size + 1 : size);
-        if (!take_room(line.size())) {
-            failure = errc::http_head_too_large;
-            return false;
-        }
-        bytes.remove_prefix(line.size());
-        if (!complete_ || !part_.empty()) line = part_.append(line);
-        if (!complete_) return false;
-        line.remove_suffix(1);
+        if (!take_to_lf(bytes, line, failure)) return false;
         if (line.ends_with('\r')) line.remove_suffix(1);
         return true;
     }
 
-    /// \return whether so many bytes more are within the bound
-    bool take_room(std::size_t size) noexcept {
-        if (size > room_) return false;
-        room_ -= size;
+    /// The same for a line of the chunked coding. It ends with CR LF alone: where two recipients differ on
+    /// whether a LF ends it, they differ on where the message does.
+    ///
+    /// \spec RFC 9112, section 7.1
+    bool take_chunk_line(std::string_view& bytes, std::string_view& line, error& failure) {
+        if (!take_to_lf(bytes, line, failure)) return false;
+        if (!line.ends_with('\r')) {
+            failure = errc::http_malformed;
+            return false;
+        }
+        line.remove_suffix(1);
         return true;
     }
 
     /// What follows is bounded anew.
-    void restore_room() noexcept { room_ = max_bytes_; }
+    void restore_room() noexcept { room_ = options_.max_head_bytes; }
 
     /// Reads a line that is not empty: a field, or where `folds` the rest of the one before it.
     /// \spec RFC 9112, section 5
@@ -188,20 +175,35 @@ public:
         const std::string_view name = line.substr(0, colon);  // a space behind it is no token: section 5.1
         const std::string_view value = trim(line.substr(colon + 1));
         if (check_header(name, value)) return errc::http_malformed;
-        if (fields.size() >= max_headers_) return errc::http_head_too_large;
+        if (fields.size() >= options_.max_headers) return errc::http_head_too_large;
         fields.push_back({std::string(name), std::string(value)});
         return {};
     }
 
     void reset() noexcept {
         part_.clear();
-        room_ = max_bytes_;
+        restore_room();
     }
 
 private:
-    std::size_t max_bytes_;
-    std::size_t max_headers_;
-    std::size_t room_;
+    bool take_to_lf(std::string_view& bytes, std::string_view& line, error& failure) {
+        if (complete_) part_.clear();
+        const std::size_t size = bytes.find('\n');  // looked for in each byte once
+        complete_ = size != std::string_view::npos;
+        line = bytes.substr(0, complete_ ? size + 1 : size);
+        if (line.size() > room_) {
+            failure = errc::http_head_too_large;
+            return false;
+        }
+        room_ -= line.size();
+        bytes.remove_prefix(line.size());
+        if (!complete_ || !part_.empty()) line = part_.append(line);
+        if (complete_) line.remove_suffix(1);
+        return complete_;
+    }
+
+    http1_options options_;
+    std::size_t room_ = options_.max_head_bytes;
     std::string part_{};  // of a line that did not lie in one chunk
     bool complete_ = false;
 };
@@ -218,13 +220,13 @@ private:
 ///     }
 ///     if (reader.error()) …  // else read more bytes, until the end has been told
 ///
-/// Parts are the same under every chunking, save for how the body is cut. Retained are the head, trailers
-/// until they have all come, and one unfinished line, each within the bounds.
+/// Parts are the same under every chunking, save for how the body is cut. Retained are the head, the trailers
+/// and one unfinished line, each within the bounds, until `reset()`.
 ///
 /// \pre the request was neither HEAD nor CONNECT: their responses end elsewhere
 /// \throws from `next`: what the allocator throws. Only `reset()` may follow.
 /// \complexity linear in the bytes, in every shape of them. No allocation while the body is read, save for
-///             trailers.
+///             trailers and for a chunk's extensions that come in pieces: room for these is kept.
 /// \spec RFC 9112
 class response_reader {
 public:
@@ -244,7 +246,7 @@ public:
             switch (state_) {
                 case state::status_line:
                     if (!lines_.take_line(bytes, line, error_)) return http_part::none;
-                    read_status_line(line);
+                    error_ = read_status_line(line);
                     break;
                 case state::fields:
                     if (!lines_.take_line(bytes, line, error_)) return http_part::none;
@@ -252,32 +254,24 @@ public:
                     else if (end_head()) return http_part::head;
                     break;
 
-                case state::sized_body: return take_body(bytes, state::end);
+                case state::sized_body:
                 case state::unsized_body: return take_body(bytes, state::end);
 
-                case state::chunk_size:
-                case state::chunk_space:
-                case state::chunk_extension:
-                case state::chunk_line_end:
-                    if (bytes.empty()) return http_part::none;
-                    read_chunk_line(bytes.front());
-                    bytes.remove_prefix(1);
+                case state::chunk_line:
+                    if (!lines_.take_chunk_line(bytes, line, error_)) return http_part::none;
+                    error_ = read_chunk_line(line);
                     break;
-                case state::chunk_data: return take_body(bytes, state::chunk_data_cr);
-                case state::chunk_data_cr:
-                    if (bytes.empty()) return http_part::none;
-                    if (bytes.front() == '\r') bytes.remove_prefix(1);
-                    state_ = state::chunk_data_lf;
+                case state::chunk_data: return take_body(bytes, state::chunk_cr);
+                case state::chunk_cr:
+                    if (!take_byte(bytes, '\r', state::chunk_lf)) return http_part::none;
                     break;
-                case state::chunk_data_lf:
-                    if (bytes.empty()) return http_part::none;
-                    if (bytes.front() == '\n') begin_chunk_line();
-                    else error_ = errc::http_malformed;
-                    bytes.remove_prefix(1);
+                case state::chunk_lf:
+                    if (!take_byte(bytes, '\n', state::chunk_line)) return http_part::none;
                     break;
                 case state::trailers:
-                    if (!lines_.take_line(bytes, line, error_)) return http_part::none;
-                    read_trailer(line);
+                    if (!lines_.take_chunk_line(bytes, line, error_)) return http_part::none;
+                    if (line.empty()) state_ = state::end;
+                    else error_ = lines_.add_field(line, trailers_, true);
                     break;
 
                 case state::end: state_ = state::over; return http_part::end;
@@ -293,6 +287,7 @@ public:
     ///         not to be known. Else none, and `errc::http_cut_off` is set unless the end has been told.
     /// \spec RFC 9112, section 8
     http_part finish() noexcept {
+        keep_alive_ = false;
         if (error_ || state_ == state::over) return http_part::none;
         if (state_ != state::unsized_body && state_ != state::end) {
             error_ = errc::http_cut_off;
@@ -314,7 +309,8 @@ public:
     /// - `errc::http_unsupported`: another transfer coding than chunked, or the server changed the protocol
     sse::error error() const noexcept { return error_; }
 
-    /// Whether the connection can be used again: asked when the end has been told, and false before.
+    /// Whether the connection can be used again: asked when the end has been told, and false before, and once
+    /// the connection has ended.
     /// \spec RFC 9112, section 9.3
     bool keep_alive() const noexcept { return keep_alive_ && state_ == state::over; }
 
@@ -332,35 +328,34 @@ private:
     enum class state : unsigned char {
         status_line,
         fields,
-        sized_body,       // left_ bytes, not none
-        unsized_body,     // to the end of the connection
-        chunk_size,       // its digits
-        chunk_space,      // between these and an extension
-        chunk_extension,  // skipped
-        chunk_line_end,   // behind a CR
-        chunk_data,       // left_ bytes, not none
-        chunk_data_cr,    // behind them, CR LF
-        chunk_data_lf,    // or LF
-        trailers,         // skipped
-        end,              // to be told
-        over,             // and told
+        sized_body,    // left_ bytes, not none
+        unsized_body,  // to the end of the connection
+        chunk_line,
+        chunk_data,    // left_ bytes, not none
+        chunk_cr,      // behind them
+        chunk_lf,
+        trailers,      // skipped
+        end,           // to be told
+        over,          // and told
     };
 
     // The head
 
     /// \spec RFC 9112, section 4: the reason may be missing; that the space before it is too, is tolerated.
-    void read_status_line(std::string_view line) {
-        error_ = errc::http_malformed;
+    sse::error read_status_line(std::string_view line) {
+        // "HTTP/1.1 200 OK", "HTTP/1.1 200"
+        if (line.size() < 12 || line[8] != ' ' || (line.size() > 12 && line[12] != ' ')) {
+            return errc::http_malformed;
+        }
         minor_version_ = detail::minor_version(line.substr(0, 8));
-        const std::string_view rest = line.substr(line.size() < 8 ? line.size() : 8);  // " 200 OK"
-        if (minor_version_ < 0 || rest.size() < 4 || rest[0] != ' ') return;
-        if (rest.size() > 4 && rest[4] != ' ') return;
-        const std::string_view reason = rest.substr(rest.size() > 4 ? 5 : 4);
-        response_.status = detail::number(rest.substr(1, 3));
-        if (response_.status < 100 || detail::has_control(reason)) return;
+        const std::string_view status = line.substr(9, 3);
+        const std::string_view reason = line.substr(line.size() > 12 ? 13 : 12);
+        static_cast<void>(std::from_chars(status.data(), status.data() + status.size(), response_.status));
+        const bool is_status = response_.status >= 100;  // and so three digits
+        if (minor_version_ < 0 || !is_status || detail::has_control(reason)) return errc::http_malformed;
         response_.reason = reason;
         state_ = state::fields;
-        error_ = {};
+        return {};
     }
 
     /// \return whether this was the head of the final response
@@ -375,22 +370,19 @@ private:
             state_ = state::status_line;
             return false;
         }
-        // RFC 9112, section 6.3:
-        // 1. These have no body, whatever their fields say.
+        // RFC 9112, section 6.3: these have no body, whatever their fields say.
         detail::body_framing framing{.length = 0};
         if (status != 204 && status != 304) {
-            // 3. to 6. There are chunks, or a length.
-            framing = {};
             error_ = detail::find_framing(minor_version_, response_.headers, framing);
             if (error_) return false;
         }
-        keep_alive_ = (framing.chunked || framing.length) &&
-                      detail::persists(minor_version_, response_.headers);
-        // 8. Otherwise the body goes on to the end of the connection.
+        const bool ends_by_itself = framing.chunked || framing.length;
+        keep_alive_ = ends_by_itself && detail::persists(minor_version_, response_.headers);
         left_ = framing.length.value_or(UINT64_MAX);
-        if (framing.chunked) begin_chunk_line();
+        if (framing.chunked) state_ = state::chunk_line;
         else if (left_ == 0) state_ = state::end;
         else state_ = framing.length ? state::sized_body : state::unsized_body;
+        lines_.restore_room();
         return true;
     }
 
@@ -405,70 +397,43 @@ private:
         return http_part::body;
     }
 
-    void begin_chunk_line() noexcept {
-        state_ = state::chunk_size;
-        left_ = 0;
-        digits_ = 0;
-        lines_.restore_room();
-    }
-
-    /// Byte by byte, so that nothing is retained of it.
-    ///
     ///     chunk-size [ chunk-ext ] CRLF
     ///
+    /// An extension that is not understood is ignored: section 7.1.1. None is. Some servers pad the size with
+    /// spaces.
     /// \spec RFC 9112, section 7.1
-    void read_chunk_line(char byte) noexcept {
-        const bool is_space = byte == ' ' || byte == '\t';
-        if (!lines_.take_room(1)) {
-            error_ = errc::http_head_too_large;
-        } else if (state_ == state::chunk_size && detail::is_hex_digit(byte) && digits_ < 16) {
-            const int digit = detail::is_digit(byte) ? byte - '0' : detail::to_lower(byte) - 'a' + 10;
-            left_ = left_ * 16 + static_cast<unsigned>(digit);
-            ++digits_;
-        } else if (digits_ == 0) {
-            error_ = errc::http_malformed;
-        } else if (byte == '\n') {
-            end_chunk_line();
-        } else if (state_ == state::chunk_line_end) {
-            error_ = errc::http_malformed;
-        } else if (byte == '\r') {
-            state_ = state::chunk_line_end;
-        } else if (state_ == state::chunk_extension && (is_space || !detail::is_control(byte))) {
-            // An extension that is not understood is ignored: section 7.1.1. None is.
-        } else if (byte == ';') {
-            state_ = state::chunk_extension;
-        } else if (is_space) {
-            state_ = state::chunk_space;  // some servers pad the size with them
-        } else {
-            error_ = errc::http_malformed;
-        }
+    sse::error read_chunk_line(std::string_view line) noexcept {
+        const auto [size_end, failure] = std::from_chars(line.data(), line.data() + line.size(), left_, 16);
+        const auto rest = detail::trim(line.substr(static_cast<std::size_t>(size_end - line.data())));
+        const bool is_extension = rest.starts_with(';') && !detail::has_control(rest);
+        if (failure != std::errc() || (!rest.empty() && !is_extension)) return errc::http_malformed;
+        lines_.restore_room();
+        state_ = left_ == 0 ? state::trailers : state::chunk_data;
+        return {};
     }
 
-    void end_chunk_line() noexcept {
-        const bool is_last = left_ == 0;
-        state_ = is_last ? state::trailers : state::chunk_data;
-        if (is_last) lines_.restore_room();
-    }
-
-    /// \spec RFC 9112, section 7.1.2
-    void read_trailer(std::string_view line) {
-        if (!line.empty()) {
-            error_ = lines_.add_field(line, trailers_, true);
-            return;
+    /// Takes a byte, which has to be this one.
+    ///
+    /// \return whether it was there and was
+    bool take_byte(std::string_view& bytes, char expected, state after_it) noexcept {
+        if (bytes.empty()) return false;
+        if (bytes.front() != expected) {
+            error_ = errc::http_malformed;
+            return false;
         }
-        trailers_ = {};
-        state_ = state::end;
+        bytes.remove_prefix(1);
+        state_ = after_it;
+        return true;
     }
 
     detail::head_lines lines_;
     sse::response response_{};
-    headers trailers_{};  // until they have come to their end, and are dropped
+    headers trailers_{};  // which nobody is told
     std::string_view body_{};
     unsigned long long left_ = 0;  // of the body, or of the chunk
     sse::error error_{};
     int minor_version_ = 0;
     state state_ = state::status_line;
-    unsigned char digits_ = 0;  // of the chunk's size
     bool keep_alive_ = false;
 };
 
@@ -495,7 +460,7 @@ public:
                 case state::request_line:
                     if (!lines_.take_line(bytes, line, error_)) return http_part::none;
                     // Some clients end the body before with a line end too many: section 2.2.
-                    if (!line.empty() || ++empty_lines_ > max_empty_lines) read_request_line(line);
+                    if (!line.empty() || ++empty_lines_ > max_empty_lines) error_ = read_request_line(line);
                     break;
                 case state::fields:
                     if (!lines_.take_line(bytes, line, error_)) return http_part::none;
@@ -539,19 +504,20 @@ private:
     ///     method SP request-target SP HTTP-version
     ///
     /// \spec RFC 9112, section 3
-    void read_request_line(std::string_view line) {
-        error_ = errc::http_malformed;
+    sse::error read_request_line(std::string_view line) {
         const std::size_t method_size = line.find(' ');
         const std::size_t target_end = line.rfind(' ');
-        if (method_size == target_end) return;
+        if (method_size == target_end) return errc::http_malformed;
         const std::string_view method = line.substr(0, method_size);
         const std::string_view target = line.substr(method_size + 1, target_end - method_size - 1);
         minor_version_ = detail::minor_version(line.substr(target_end + 1));
-        if (!detail::is_token(method) || !detail::is_target(target) || minor_version_ < 0) return;
+        if (!detail::is_token(method) || !detail::is_target(target) || minor_version_ < 0) {
+            return errc::http_malformed;
+        }
         request_.method = method;
         request_.url.target = target;
         state_ = state::fields;
-        error_ = {};
+        return {};
     }
 
     /// \return whether the head is as it should be
@@ -574,8 +540,13 @@ private:
         const std::string_view host = find_header(request_.headers, "Host").value_or(std::string_view());
         if (!host.empty() && detail::split_authority(host, url)) return false;
         if (url.target.starts_with('/')) return true;
-        // In absolute-form the Host field does not count. The other forms are for proxies and OPTIONS.
-        return !parse_url(std::exchange(url.target, {}), url);
+        // In absolute-form the Host field does not count, and is replaced. The other forms are for proxies
+        // and OPTIONS.
+        if (parse_url(std::exchange(url.target, {}), url)) return false;
+        for (header& field : request_.headers) {
+            if (equal_ignoring_case(field.name, "Host")) field.value = authority(url);
+        }
+        return true;
     }
 
     detail::head_lines lines_;
@@ -623,22 +594,10 @@ constexpr bool is_written_apart(std::string_view name) noexcept {
            equal_ignoring_case(name, "Transfer-Encoding");
 }
 
-/// Digits that are made once, and put twice where the sink is a span.
-class number_text {
-public:
-    explicit number_text(std::uint64_t value, int base = 10) noexcept
-        : end_(std::to_chars(digits_.data(), digits_.data() + digits_.size(), value, base).ptr) {}
-    number_text(const number_text&) = delete;
-    number_text& operator=(const number_text&) = delete;
-
-    std::string_view get() const noexcept {
-        return {digits_.data(), static_cast<std::size_t>(end_ - digits_.data())};
-    }
-
-private:
-    std::array<char, 20> digits_{};
-    const char* end_;
-};
+inline std::string to_hex(std::size_t value) {
+    std::array<char, 2 * sizeof(value)> digits{};
+    return {digits.data(), std::to_chars(digits.data(), digits.data() + digits.size(), value, 16).ptr};
+}
 
 }  // namespace detail
 
@@ -661,14 +620,14 @@ template <class Sink>
     const std::string from_url = authority(request.url);
     const std::string_view host = find_header(request.headers, "Host").value_or(from_url);
     const bool has_length = !request.body.empty() || request.method == "POST" || request.method == "PUT";
-    const detail::number_text length(request.body.size());
+    const std::string length = std::to_string(request.body.size());
     return detail::write_through(sink, [&](auto& output) {
         detail::put_parts(output, request.method, " ", request.url.target, " HTTP/1.1\r\n");
         detail::put_parts(output, "Host: ", host, "\r\n");
         for (const auto& [name, value] : request.headers) {
             if (!detail::is_written_apart(name)) detail::put_parts(output, name, ": ", value, "\r\n");
         }
-        if (has_length) detail::put_parts(output, "Content-Length: ", length.get(), "\r\n");
+        if (has_length) detail::put_parts(output, "Content-Length: ", length, "\r\n");
         detail::put_parts(output, "\r\n", request.body);
     });
 }
@@ -684,9 +643,9 @@ template <class Sink>
 [[nodiscard]] detail::sink_error_t<Sink> write_head(Sink&& sink, const response& response) {
     detail::check_sink<Sink>();
     if (const sse::error refused = detail::check(response)) return refused;
-    const detail::number_text status(static_cast<unsigned>(response.status));
+    const std::string status = std::to_string(response.status);
     return detail::write_through(sink, [&](auto& output) {
-        detail::put_parts(output, "HTTP/1.1 ", status.get(), " ", response.reason, "\r\n");
+        detail::put_parts(output, "HTTP/1.1 ", status, " ", response.reason, "\r\n");
         for (const auto& [name, value] : response.headers) {
             detail::put_parts(output, name, ": ", value, "\r\n");
         }
@@ -702,9 +661,9 @@ template <class Sink>
 [[nodiscard]] detail::sink_error_t<Sink> write_chunk(Sink&& sink, std::string_view bytes) {
     detail::check_sink<Sink>();
     if (bytes.empty()) return {};
-    const detail::number_text size(bytes.size(), 16);
+    const std::string size = detail::to_hex(bytes.size());
     return detail::write_through(sink, [&](auto& output) {
-        detail::put_parts(output, size.get(), "\r\n", bytes, "\r\n");
+        detail::put_parts(output, size, "\r\n", bytes, "\r\n");
     });
 }
 

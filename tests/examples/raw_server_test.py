@@ -89,9 +89,9 @@ class TheStream(unittest.TestCase):
                 curl.wait()
                 curl.stdout.close()
 
-    def test_is_read_by_raw_client(self):
+    def test_is_read_by_sse_cat(self):
         with Server("--tick", "20") as server:
-            with Process("raw_client", "--last-event-id", "6", f"{server.url}/stream?from=test#x") as client:
+            with Process("sse-cat", "--last-event-id", "6", f"{server.url}/stream?from=test#x") as client:
                 client.wait_for_line(r"^resumed  6$")
                 client.wait_for_line(r"^message  7$")
                 client.wait_for_line(r"^message  8$")

@@ -6,16 +6,22 @@ import os
 import pathlib
 import pty
 import re
+import shutil
 import signal
 import socket
 import struct
 import subprocess
+import sys
 import termios
 import threading
 import time
 import tty
 
 LIMIT = 30  # seconds: only guards against hanging
+PATH = os.environ.get("PATH", "") + ":/usr/sbin"
+
+# What is tested is on this machine, where libcurl would ask a proxy for it.
+os.environ["NO_PROXY"] = os.environ["no_proxy"] = "*"
 
 
 def program(name):
@@ -71,6 +77,13 @@ class Process:
             return wait_until(search, f"a line like {pattern!r}")
         except AssertionError as error:
             raise AssertionError(f"{error}; there were {self.output} and on stderr {self.errors}") from None
+
+    def wait(self):
+        """Waits for its end, and for the last of its output; returns the exit status."""
+        status = self.process.wait(LIMIT)
+        for reader in self.readers:
+            reader.join(LIMIT)
+        return status
 
     def end(self, number=signal.SIGTERM):
         """Sends the signal, and returns the exit status."""
@@ -160,30 +173,253 @@ class Stream:
         self.close()
 
 
+class Terminal:
+    """A program that goes on running, with a terminal for standard output; it is as wide as told, and read."""
+
+    def __init__(self, name, *arguments, columns=80, environment=None, is_read=True):
+        self.columns = columns
+        self.ours, theirs = pty.openpty()
+        try:
+            fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+            tty.setraw(theirs)  # else it would write CR LF for LF
+            variables = {key: value for key, value in os.environ.items() if key != "NO_COLOR"} | (environment or {})
+            self.process = subprocess.Popen([program(name), *arguments], stdin=subprocess.PIPE, stdout=theirs,
+                                            stderr=subprocess.PIPE, env=variables)
+        finally:
+            os.close(theirs)
+        self.bytes = bytearray()
+        self.reader = threading.Thread(target=self._read if is_read else lambda: None, daemon=True)
+        self.reader.start()
+
+    def _read(self):
+        with contextlib.suppress(OSError):  # so Linux reports that nobody has the terminal open any more
+            while part := os.read(self.ours, 65536):
+                self.bytes += part
+
+    def written(self):
+        return bytes(self.bytes).decode(errors="replace")  # the last character may have come in part
+
+    def screen(self):
+        """The lines that can be seen, of what this understands: text, LF, CR, colours, and erasing to the right."""
+        rows, column = [""], 0
+        for part in re.findall(r"\x1b\[[0-9;]*[mK]|.", self.written(), re.DOTALL):
+            if part == "\n":
+                rows.append("")
+                column = 0
+            elif part == "\r":
+                column = 0
+            elif part == "\x1b[K":
+                rows[-1] = rows[-1][:column]
+            elif len(part) == 1:
+                if column == self.columns:
+                    rows.append("")
+                    column = 0
+                rows[-1] = rows[-1][:column] + part + rows[-1][column + 1:]
+                column += 1
+        return rows
+
+    def wait_for_last_line(self, pattern):
+        try:
+            return wait_until(lambda: re.search(pattern, self.screen()[-1]), f"a last line like {pattern!r}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; there was {self.written()!r}") from None
+
+    def finish(self, input=None):
+        """Waits for its end; returns its exit status and what it wrote on standard error."""
+        try:
+            errors = self.process.communicate(input, timeout=LIMIT)[1]
+        finally:
+            self.process.kill()
+            self.process.wait()
+        self.reader.join(LIMIT)
+        return self.process.returncode, errors.decode()
+
+    def end(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+        return self.finish()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stderr.close()
+        self.reader.join(LIMIT)
+        os.close(self.ours)
+
+
 def run_on_terminal(name, *arguments, columns=80, environment=None, input=None):
     """Runs a program with a terminal for standard output; returns its exit status and what it wrote there."""
-    ours, theirs = pty.openpty()
-    try:
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-        tty.setraw(theirs)  # else it would write CR LF for LF
-        variables = {key: value for key, value in os.environ.items() if key != "NO_COLOR"} | (environment or {})
-        process = subprocess.Popen([program(name), *arguments], stdin=subprocess.PIPE, stdout=theirs, env=variables)
-    finally:
-        os.close(theirs)
-    written = []
+    with Terminal(name, *arguments, columns=columns, environment=environment) as terminal:
+        status, errors = terminal.finish(input)
+        if errors:
+            raise AssertionError(errors)
+        return status, bytes(terminal.bytes).decode()
 
-    def read():
-        with contextlib.suppress(OSError):  # so Linux reports that nobody has the terminal open any more
-            while part := os.read(ours, 65536):
-                written.append(part)
 
-    reader = threading.Thread(target=read, daemon=True)
-    reader.start()
-    try:
-        process.communicate(input, timeout=LIMIT)
-    finally:
-        process.kill()
-        process.wait()
-    reader.join(LIMIT)
-    os.close(ours)
-    return process.returncode, b"".join(written).decode()
+# A server that says exactly what a test wants
+
+TYPE = b"Content-Type: text/event-stream\r\n"
+
+
+def head(fields=TYPE, status=b"200 OK"):
+    return b"HTTP/1.1 " + status + b"\r\n" + fields + b"\r\n"
+
+
+def chunk(data):
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+CHUNKED = head(TYPE + b"Transfer-Encoding: chunked\r\n")
+LAST_CHUNK = b"0\r\n\r\n"
+NO_CONTENT = head(b"", b"204 No Content")
+
+
+def redirect(to, status=b"307 Temporary Redirect"):
+    return head(b"Location: " + to.encode() + b"\r\nContent-Length: 0\r\n", status)
+
+
+def hold(connection):
+    """A part of an answer: nothing more, until the client goes or the test is over."""
+    while connection.recv(65536):
+        pass
+
+
+def reset(connection):
+    """A part of an answer: the connection breaks."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+class Request:
+    def __init__(self, text, body):
+        self.line, *fields = text.decode("latin-1").split("\r\n")
+        self.method, self.target, _ = self.line.split(" ")
+        self.fields = [tuple(part.strip() for part in field.split(":", 1)) for field in fields]
+        self.body = body
+
+    def all(self, name):
+        return [value for key, value in self.fields if key.lower() == name.lower()]
+
+    def get(self, name):
+        """The value of the only field of that name; None where there is none."""
+        values = self.all(name)
+        if len(values) > 1:
+            raise AssertionError(f"{name} comes several times: {values}")
+        return values[0] if values else None
+
+
+class Script:
+    """A server whose connections get one answer each, in order, and those after them none.
+
+    An answer is bytes, or an iterable of parts: bytes, or a function of the connection. A generator may wait
+    between them. After the last part the connection is closed.
+    """
+
+    def __init__(self, *answers, tls=None):
+        self.answers = answers
+        self.tls = tls
+        self.requests = []
+        self.connections = 0
+        self.last = None  # the address of the connection that ends it
+        self.current = None
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener.settimeout(LIMIT)
+        self.port = self.listener.getsockname()[1]
+        self.url = f"http{'s' if tls else ''}://{'localhost' if tls else '127.0.0.1'}:{self.port}/stream"
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+
+    def _serve(self):
+        with contextlib.suppress(TimeoutError):  # nobody has come for long
+            while True:
+                connection, peer = self.listener.accept()
+                if peer == self.last:
+                    return connection.close()
+                number = self.connections
+                self.connections += 1
+                answer = self.answers[number] if number < len(self.answers) and not self.last else b""
+                # A client that has seen enough goes; what it has said until then is what counts.
+                with contextlib.suppress(OSError), connection:
+                    self._answer(connection, [answer] if isinstance(answer, bytes) else answer)
+
+    def _answer(self, connection, parts):
+        connection.settimeout(LIMIT)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self.tls:
+            connection = self.tls.wrap_socket(connection, server_side=True)
+        with connection:
+            self.current = connection
+            if not self._read_request(connection):
+                return
+            for part in parts:
+                if callable(part):
+                    part(connection)
+                else:
+                    connection.sendall(part)
+            connection.shutdown(socket.SHUT_WR)
+            hold(connection)
+
+    def _read_request(self, connection):
+        received = b""
+        while b"\r\n\r\n" not in received:
+            part = connection.recv(65536)
+            if not part:
+                return False
+            received += part
+        text, _, body = received.partition(b"\r\n\r\n")
+        request = Request(text, body)
+        while len(request.body) < int(request.get("Content-Length") or 0):
+            part = connection.recv(65536)
+            if not part:
+                return False
+            request.body += part
+        self.requests.append(request)
+        return True
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        """Ends the connection that is left; those that nobody has accepted yet are counted."""
+        with socket.socket() as last:
+            last.bind(("127.0.0.1", 0))
+            self.last = last.getsockname()
+            if self.current:
+                with contextlib.suppress(OSError):
+                    self.current.shutdown(socket.SHUT_RDWR)
+            last.connect(("127.0.0.1", self.port))
+            self.thread.join(LIMIT)
+        self.listener.close()
+
+
+# Tools of others
+
+def require(*missing):
+    """Skips all the tests of a file where something is missing, or fails where SSE_REQUIRE_PEERS is 1."""
+    if missing := [each for each in missing if each]:
+        print("not tested:", ", ".join(missing))
+        sys.exit(1 if os.environ.get("SSE_REQUIRE_PEERS") == "1" else 77)
+
+
+def missing_tool(name):
+    """What `require` wants to know; Debian has servers where only root's PATH leads."""
+    return None if shutil.which(name, path=PATH) else f"there is no {name}"
+
+
+def has_curl():
+    """Whether sse-cat was built with libcurl: only then it knows of certificates."""
+    return b"without libcurl" not in run("sse-cat", "--cacert", "x").stderr
+
+
+def certificate(path, host="localhost", days=1):
+    """Makes `path`.pem, a certificate for the host that nobody but itself has signed, and its `path`.key."""
+    for command in [
+            ["req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc", "-subj", f"/CN={host}",
+             "-addext", f"subjectAltName=DNS:{host}", "-keyout", f"{path}.key", "-out", f"{path}.csr"],
+            ["x509", "-req", "-in", f"{path}.csr", "-signkey", f"{path}.key", "-copy_extensions", "copy",
+             "-days", str(days), "-out", f"{path}.pem"]]:
+        subprocess.run(["openssl", *command], check=True, capture_output=True, timeout=LIMIT)
+    return path

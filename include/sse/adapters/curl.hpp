@@ -1,0 +1,387 @@
+// Runs an event_source over libcurl, blocking: TLS, HTTP/2, proxies, compression, authentication. Links it.
+//
+//     sse::event_source source({.url = "https://example.org/stream"});
+//     source.on_message([](const sse::source_event& event) { use(event.data); });
+//     sse::curl::run(source);
+#pragma once
+
+#include "../error.hpp"
+#include "../event_source.hpp"
+#include "../http.hpp"
+#include "../http1.hpp"
+#include "remote.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <climits>
+#include <cstddef>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <new>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include <curl/curl.h>
+
+namespace sse::curl {
+
+struct run_options {
+    /// Closes or restarts the source from elsewhere.
+    sse::remote* remote = nullptr;
+
+    /// Sets options of libcurl before each request, after those that are set here: a proxy, certificates, a
+    /// user's name. Certificates are checked unless this says otherwise. A redirect to another origin goes
+    /// without the user's name, password, token and cookies that are set here.
+    std::function<void(CURL*)> configure{};
+
+    http1_options head{};  ///< bounds the heads of responses, whatever the version of HTTP
+};
+
+/// The category of libcurl's codes.
+const std::error_category& category() noexcept;
+
+namespace detail {
+
+using time_point = event_source::time_point;
+
+struct free_easy {
+    void operator()(CURL* easy) const noexcept { ::curl_easy_cleanup(easy); }
+};
+struct free_multi {
+    void operator()(CURLM* multi) const noexcept { ::curl_multi_cleanup(multi); }
+};
+struct free_share {
+    void operator()(CURLSH* share) const noexcept { ::curl_share_cleanup(share); }
+};
+struct free_list {
+    void operator()(curl_slist* list) const noexcept { ::curl_slist_free_all(list); }
+};
+
+/// Whether another attempt would end the same way.
+constexpr bool is_fatal(CURLcode code) noexcept {
+    switch (code) {
+        case CURLE_UNSUPPORTED_PROTOCOL:
+        case CURLE_URL_MALFORMAT:
+        case CURLE_NOT_BUILT_IN:
+        case CURLE_PEER_FAILED_VERIFICATION:
+        case CURLE_SSL_CACERT_BADFILE:
+        case CURLE_SSL_CERTPROBLEM:
+        case CURLE_SSL_CIPHER:
+        case CURLE_SSL_ISSUER_ERROR:
+        case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
+        case CURLE_LOGIN_DENIED: return true;
+        default: return false;
+    }
+}
+
+template <class Handle>
+Handle* check(Handle* handle) {
+    if (handle == nullptr) throw std::bad_alloc();
+    return handle;
+}
+
+inline void check(CURLMcode code) {
+    if (code != CURLM_OK) throw std::runtime_error(::curl_multi_strerror(code));
+}
+
+/// One transfer after the other.
+class transfer {
+public:
+    transfer(event_source& source, const run_options& options)
+        : source_(source), options_(options), lines_(options.head) {
+        static const CURLcode initialised = ::curl_global_init(CURL_GLOBAL_DEFAULT);
+        if (initialised != CURLE_OK) throw std::system_error(initialised, category(), "curl_global_init");
+        multi_.reset(check(::curl_multi_init()));
+        share_.reset(check(::curl_share_init()));
+        ::curl_share_setopt(share_.get(), CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
+        if (source.with_credentials()) {
+            ::curl_share_setopt(share_.get(), CURLSHOPT_SHARE, CURL_LOCK_DATA_COOKIE);
+        }
+    }
+    transfer(const transfer&) = delete;
+    transfer& operator=(const transfer&) = delete;
+    ~transfer() { close(); }
+
+    bool is_open() const noexcept { return is_open_; }
+
+    void close() noexcept {
+        if (is_open_) ::curl_multi_remove_handle(multi_.get(), easy_.get());
+        is_open_ = false;
+    }
+
+    /// Begins to ask for the resource.
+    void open(const request& request) {
+        close();
+        easy_.reset(check(::curl_easy_init()));  // curl_easy_reset() leaks the names of jars
+        set(CURLOPT_SHARE, share_.get());
+        set(CURLOPT_URL, to_string(request.url).c_str());
+        set_method(request);
+        set_headers(request);
+#if LIBCURL_VERSION_NUM >= 0x075500
+        set(CURLOPT_PROTOCOLS_STR, "http,https");
+#else
+        set(CURLOPT_PROTOCOLS, CURLPROTO_HTTP | CURLPROTO_HTTPS);
+#endif
+        set(CURLOPT_PATH_AS_IS, 1L);
+        set(CURLOPT_NOSIGNAL, 1L);
+        set(CURLOPT_TCP_KEEPALIVE, 1L);
+#if LIBCURL_VERSION_NUM >= 0x075700
+        set(CURLOPT_QUICK_EXIT, 1L);  // else close() waits for the name to be resolved
+#endif
+        set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+        set(CURLOPT_ACCEPT_ENCODING, "");  // all that this libcurl can undo
+        if (source_.with_credentials()) set(CURLOPT_COOKIEFILE, "");  // a jar in memory
+        set(CURLOPT_HEADERFUNCTION, &on_header);
+        set(CURLOPT_HEADERDATA, this);
+        set(CURLOPT_WRITEFUNCTION, &on_body);
+        set(CURLOPT_WRITEDATA, this);
+        if (options_.configure) options_.configure(easy_.get());
+        if (!same_origin(request.url, source_.url())) {
+            // A redirect has led here. Credentials are for where they were meant to go.
+            for (const CURLoption secret :
+                 {CURLOPT_USERNAME, CURLOPT_PASSWORD, CURLOPT_XOAUTH2_BEARER, CURLOPT_COOKIE}) {
+                set(secret, static_cast<const char*>(nullptr));
+            }
+        }
+
+        begin_head();
+        refused_ = {};
+        check(::curl_multi_add_handle(multi_.get(), easy_.get()));
+        is_open_ = true;
+    }
+
+    /// Waits for the server, for the remote or for the time, and goes on.
+    void wait(std::optional<time_point> until) {
+        curl_waitfd other{};
+        if (options_.remote != nullptr) {
+            other.fd = options_.remote->file();
+            other.events = CURL_WAIT_POLLIN;
+        }
+        const unsigned others = options_.remote != nullptr ? 1 : 0;
+        check(::curl_multi_poll(multi_.get(), &other, others, milliseconds_until(until), nullptr));
+    }
+
+    void go_on() {
+        int running = 0;
+        const CURLMcode code = ::curl_multi_perform(multi_.get(), &running);
+        if (thrown_) std::rethrow_exception(std::exchange(thrown_, nullptr));
+        check(code);
+        int left = 0;
+        while (const CURLMsg* message = ::curl_multi_info_read(multi_.get(), &left)) {
+            if (message->msg == CURLMSG_DONE) finish(message->data.result);
+        }
+    }
+
+private:
+    static time_point now() { return time_point::clock::now(); }
+
+    static int milliseconds_until(std::optional<time_point> time) {
+        if (!time) return INT_MAX;
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(*time - now()).count();
+        return static_cast<int>(std::clamp<decltype(left)>(left, 0, INT_MAX));
+    }
+
+    template <class Value>
+    void set(CURLoption option, Value value) {
+        const CURLcode code = ::curl_easy_setopt(easy_.get(), option, value);
+        if (code != CURLE_OK) throw std::system_error(code, category(), "curl_easy_setopt");
+    }
+
+    void set_method(const request& request) {
+        if (!request.body.empty() || request.method == "POST") {
+            set(CURLOPT_POST, 1L);
+            set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
+            set(CURLOPT_COPYPOSTFIELDS, request.body.c_str());
+        }
+        // Not where it is the default: libcurl would take it for a wish of its own.
+        if (request.method != "GET" || !request.body.empty()) {
+            set(CURLOPT_CUSTOMREQUEST, request.method.c_str());
+        }
+    }
+
+    void set_headers(const request& request) {
+        headers_.reset();
+        const auto add = [this](const std::string& line) {
+            curl_slist* const longer = check(::curl_slist_append(headers_.get(), line.c_str()));
+            static_cast<void>(headers_.release());
+            headers_.reset(longer);
+        };
+        // What libcurl would add of its own is not wanted: it waits a second for an answer to the first, and
+        // takes every body for a form.
+        if (!find_header(request.headers, "Expect")) add("Expect:");
+        if (!find_header(request.headers, "Content-Type")) add("Content-Type:");
+        for (const auto& [name, value] : request.headers) {
+            if (sse::detail::is_written_apart(name) && !equal_ignoring_case(name, "Host")) continue;
+            add(value.empty() ? name + ';' : name + ": " + value);
+        }
+        set(CURLOPT_HTTPHEADER, headers_.get());
+    }
+
+    // What libcurl calls. No exception may pass through it: it is written in C.
+
+    static std::size_t on_header(char* bytes, std::size_t size, std::size_t count, void* self) noexcept {
+        auto& transfer = *static_cast<curl::detail::transfer*>(self);
+        return transfer.call(size * count, [&] { transfer.got_line({bytes, size * count}); });
+    }
+
+    static std::size_t on_body(char* bytes, std::size_t size, std::size_t count, void* self) noexcept {
+        auto& transfer = *static_cast<curl::detail::transfer*>(self);
+        return transfer.call(size * count, [&] {
+            transfer.tell_response();
+            transfer.source_.got_bytes({bytes, size * count}, now());
+        });
+    }
+
+    /// \return what tells libcurl to go on, or to stop
+    template <class Call>
+    std::size_t call(std::size_t size, Call got) noexcept {
+        try {
+            got();
+        } catch (...) {
+            thrown_ = std::current_exception();
+        }
+        return thrown_ || refused_ ? 0 : size;
+    }
+
+    // The head
+
+    void begin_head() {
+        lines_.reset();
+        response_ = {};
+        is_complete_ = false;
+        is_told_ = false;
+    }
+
+    void got_line(std::string_view bytes) {
+        if (bytes.starts_with("HTTP/")) begin_head();
+        else if (is_told_) return;  // trailers
+        std::string_view line;
+        if (!lines_.take_line(bytes, line, refused_)) return;
+        if (line.empty()) end_head();
+        else if (!line.starts_with("HTTP/")) refused_ = lines_.add_field(line, response_.headers, true);
+    }
+
+    void end_head() {
+        long status = 0;
+        ::curl_easy_getinfo(easy_.get(), CURLINFO_RESPONSE_CODE, &status);
+        response_.status = static_cast<int>(status);
+        is_complete_ = status >= 200;
+        // Interim responses are skipped. Where somebody is to prove who he is, libcurl may do so by itself,
+        // and this is not the last response then.
+        if (is_complete_ && status != 401 && status != 407) tell_response();
+    }
+
+    /// For an event stream this is as soon as its head is there.
+    void tell_response() {
+        if (std::exchange(is_told_, true)) return;
+        std::erase_if(response_.headers, [](const header& header) {
+            return equal_ignoring_case(header.name, "Content-Encoding");  // libcurl undoes it
+        });
+        source_.got_response(response_, now());
+    }
+
+    void finish(CURLcode code) {
+        if (refused_) return source_.got_error(refused_, now());
+        if (code == CURLE_OK && is_complete_) {
+            tell_response();
+            return source_.got_end(now());
+        }
+        long sent = 0;
+        ::curl_easy_getinfo(easy_.get(), CURLINFO_REQUEST_SIZE, &sent);
+        switch (code) {
+            case CURLE_OK:  // libcurl does not mind a head that is cut off
+            case CURLE_GOT_NOTHING:
+            case CURLE_PARTIAL_FILE: return source_.got_error(errc::http_cut_off, now());
+            case CURLE_UNSUPPORTED_PROTOCOL:  // also a response that is no HTTP, and the next one may be
+                if (sent > 0) return source_.got_error(errc::http_malformed, now());
+                break;
+            default: break;
+        }
+        const std::error_code error(code, category());
+        if (is_fatal(code)) source_.got_fatal_error(error);
+        else source_.got_error(error, now());
+    }
+
+    event_source& source_;
+    const run_options& options_;
+    std::unique_ptr<CURLM, free_multi> multi_{};
+    std::unique_ptr<CURLSH, free_share> share_{};  // what one attempt leaves to the next
+    std::unique_ptr<CURL, free_easy> easy_{};
+    std::unique_ptr<curl_slist, free_list> headers_{};
+    bool is_open_ = false;
+
+    sse::detail::head_lines lines_;
+    response response_{};
+    bool is_complete_ = false;  // the head of the final response
+    bool is_told_ = false;
+    sse::error refused_{};  // what the server sent
+    std::exception_ptr thrown_{};
+};
+
+}  // namespace detail
+
+/// Connects, reads, waits and connects again, until the source is closed. It sleeps whenever there is nothing
+/// to do.
+///
+/// Redirects are the source's, which bounds them and keeps credentials where they belong; what else libcurl
+/// can do is set by `configure`. Where a certificate is not to be trusted, the source is closed.
+///
+/// \return why it is closed: `source.error()`. Besides those of the library, errors that the source and its
+///         listeners are told are of `category`.
+/// \throws what the source's listeners and hooks throw; std::system_error, std::runtime_error and
+///         std::bad_alloc where libcurl fails; it may be called again then
+inline std::error_code run(event_source& source, const run_options& options = {}) {
+    detail::transfer transfer(source, options);
+    const auto obey = [&] {
+        if (options.remote != nullptr) options.remote->apply_to(source);
+    };
+    for (;;) {
+        obey();
+        const auto now = detail::time_point::clock::now();
+        const source_task task = source.next(now);
+        if (task.step != source_step::read) transfer.close();
+        if (task.step == source_step::finished) return source.error();
+        if (task.step == source_step::connect) {
+            transfer.open(*task.request);
+        } else if (task.step == source_step::read && !transfer.is_open()) {
+            source.got_error(errc::connection_ended, now);  // an exception has ended the run before this one
+        } else {
+            transfer.wait(task.until);
+            obey();
+        }
+        transfer.go_on();
+    }
+}
+
+namespace detail {
+
+class curl_error_category final : public std::error_category {
+public:
+    const char* name() const noexcept override { return "curl"; }
+    std::string message(int code) const override {
+        return ::curl_easy_strerror(static_cast<CURLcode>(code));
+    }
+    std::error_condition default_error_condition(int code) const noexcept override {
+        switch (code) {
+            case CURLE_OPERATION_TIMEDOUT: return std::errc::timed_out;
+            case CURLE_COULDNT_CONNECT: return std::errc::connection_refused;
+            case CURLE_SEND_ERROR:
+            case CURLE_RECV_ERROR: return std::errc::connection_reset;
+            default: return std::error_condition(code, *this);
+        }
+    }
+};
+
+}  // namespace detail
+
+inline const std::error_category& category() noexcept {
+    static const detail::curl_error_category instance;
+    return instance;
+}
+
+}  // namespace sse::curl

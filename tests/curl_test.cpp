@@ -1,0 +1,255 @@
+// libcurl, over the loopback.
+#include <sse/adapters/curl.hpp>
+
+namespace adapter = sse::curl;
+
+#include "support/adapter_cases.hpp"
+
+#include <cstdlib>
+
+namespace {
+
+// Should the machine have one for everything.
+[[maybe_unused]] const int without_proxy = ::setenv("no_proxy", "*", 1);
+
+std::string little_endian(std::uint32_t value, int bytes) {
+    std::string result;
+    for (int i = 0; i < bytes; ++i) result += static_cast<char>(value >> (8 * i) & 0xFF);
+    return result;
+}
+
+std::uint32_t crc32(std::string_view bytes) {
+    std::uint32_t crc = 0xFFFFFFFF;
+    for (const char byte : bytes) {
+        crc ^= static_cast<unsigned char>(byte);
+        for (int i = 0; i < 8; ++i) crc = (crc >> 1) ^ (crc % 2 * 0xEDB88320);
+    }
+    return ~crc;
+}
+
+/// As RFC 1952 has it, in one block that is stored as it is (RFC 1951).
+std::string gzip(std::string_view bytes) {
+    const auto size = static_cast<std::uint32_t>(bytes.size());
+    const std::string head("\x1F\x8B\x08\0\0\0\0\0\0\xFF\x01", 11);
+    return head + little_endian(size, 2) + little_endian(~size, 2) + std::string(bytes) +
+           little_endian(crc32(bytes), 4) + little_endian(size, 4);
+}
+
+}  // namespace
+
+TEST_CASE("a compressed stream is read") {
+    script_server server([](connection& c) {
+        c.request();
+        if (c.number() == 2) return c.send(no_content);
+        const std::string body = gzip("id: 1\ndata: one\n\ndata: two\n\n");
+        c.send(
+            fmt::format("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Encoding: gzip\r\n"
+                        "Content-Length: {}\r\n\r\n{}",
+                        body.size(), body));
+    });
+    client it(options_for(server.url()));
+    CHECK(it.run() == sse::errc::no_content);
+    CHECK(it.log == strings{"open", "message one 1", "message two 1", "lost", "over"});
+    REQUIRE(server.requests().size() == 2);
+    CHECK(value_of(server.requests()[0], "Accept-Encoding").find("gzip") != std::string::npos);
+    CHECK(value_of(server.requests()[1], "Last-Event-ID") == "1");
+}
+
+TEST_CASE("a coding that libcurl cannot undo is an error, and no event comes of it") {
+    script_server server([](connection& c) {
+        c.request();
+        c.send(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Encoding: x-unheard-of\r\n\r\n"
+            "data: one\n\n");
+    });
+    client it(options_for(server.url(), 2));
+    CHECK(it.run());
+    CHECK(std::count(it.log.begin(), it.log.end(), "message one ") == 0);
+    CHECK(server.connections() == 2);
+}
+
+TEST_CASE("a connection that the server keeps is used again") {
+    script_server server([](connection& c) {
+        c.request();
+        c.send(respond(framing::chunked, {numbered_event(1)}));
+        c.next_request();
+        c.send("HTTP/1.1 307 Thus\r\nLocation: /next\r\nContent-Length: 0\r\n\r\n");
+        c.next_request();
+        c.send(no_content);
+    });
+    client it(options_for(server.url()));
+    CHECK(it.run() == sse::errc::no_content);
+    CHECK(it.log == strings{"open", "message event 1 1", "lost", "over"});
+    REQUIRE(server.requests().size() == 3);
+    CHECK(value_of(server.requests()[1], "Last-Event-ID") == "1");
+    CHECK(value_of(server.requests()[2], "Last-Event-ID") == "1");
+    CHECK(server.connections() == 1);
+}
+
+TEST_CASE("heads are bounded as the options say") {
+    script_server server([](connection& c) { c.request(), c.send(stream_head), c.wait_for_close(); });
+    client it(options_for(server.url(), 1));
+    it.source.on_open([&] { it.source.close(); });
+    CHECK(it.run({.head = {.max_head_bytes = stream_head.size() - 1}}) == sse::errc::http_head_too_large);
+    it.source.restart();
+    CHECK_FALSE(it.run({.head = {.max_head_bytes = stream_head.size()}}));
+}
+
+TEST_CASE("configure is called at each attempt, and has the last word") {
+    script_server server([](connection& c) {
+        c.request();
+        if (c.number() == 1) return c.send(redirect(307, "/next"));
+        if (c.number() == 4) return c.send(no_content);
+    });
+    client it(options_for(server.url()));
+    int calls = 0;
+    it.run({.configure = [&](CURL* easy) {
+        ++calls;
+        ::curl_easy_setopt(easy, CURLOPT_USERAGENT, fmt::format("test/{}", calls).c_str());
+        ::curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, nullptr);
+        if (calls == 4) ::curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, "OPTIONS");
+    }});
+    CHECK(it.log == strings{"lost", "lost", "over"});
+    REQUIRE(server.requests().size() == 4);
+    int number = 0;
+    for (const sse::request& request : server.requests()) {
+        CHECK(value_of(request, "User-Agent") == fmt::format("test/{}", ++number));
+        CHECK(value_of(request, "Accept-Encoding") == "(none)");
+        CHECK(request.method == (number == 4 ? "OPTIONS" : "GET"));
+    }
+    CHECK(calls == 4);
+}
+
+TEST_CASE("what configure throws passes through, and another run makes another attempt") {
+    script_server server([](connection& c) { c.request(), c.send(no_content); });
+    client it(options_for(server.url()));
+    int calls = 0;
+    const sse::curl::run_options options{.configure = [&](CURL*) {
+        if (++calls == 1) throw std::runtime_error("thrown");
+    }};
+    CHECK_THROWS_WITH_AS(it.run(options), "thrown", std::runtime_error);
+    CHECK(it.run(options) == sse::errc::no_content);
+    CHECK(calls == 2);
+    CHECK(server.connections() == 1);
+}
+
+TEST_CASE("what a proxy says on the way is not the server's response") {
+    script_server proxy([](connection& c) {
+        c.skip_head();
+        c.send("HTTP/1.1 200 Connection established\r\nX-Proxy: 1\r\n\r\n");
+        c.request();
+        c.send(std::string(stream_head) + "data: one\n\n");
+    });
+    sse::event_source_options options = options_for("http://behind.test/stream");
+    options.reconnect_at_end = false;
+    client it(std::move(options));
+    CHECK_FALSE(it.run({.configure = [&](CURL* easy) {
+        ::curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
+        ::curl_easy_setopt(easy, CURLOPT_PROXY, proxy.origin().c_str());
+        ::curl_easy_setopt(easy, CURLOPT_HTTPPROXYTUNNEL, 1L);
+    }}));
+    CHECK(it.log == strings{"open", "message one "});
+    REQUIRE(proxy.requests().size() == 1);
+    CHECK(value_of(proxy.requests()[0], "Host") == "behind.test");
+}
+
+TEST_CASE("cookies are sent back where credentials are wanted, and only there") {
+    for (const bool are_wanted : {false, true}) {
+        CAPTURE(are_wanted);
+        script_server server([](connection& c) {
+            c.request();
+            if (c.number() == 3) return c.send(no_content);
+            if (c.number() == 2) return c.send(redirect(302, "/next"));
+            c.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nSet-Cookie: a=b; Path=/\r\n\r\n");
+        });
+        sse::event_source_options options = options_for(server.url());
+        options.with_credentials = are_wanted;
+        client it(std::move(options));
+        CHECK(it.run() == sse::errc::no_content);
+        REQUIRE(server.requests().size() == 3);
+        CHECK(value_of(server.requests()[0], "Cookie") == "(none)");
+        CHECK(value_of(server.requests()[1], "Cookie") == (are_wanted ? "a=b" : "(none)"));
+        CHECK(value_of(server.requests()[2], "Cookie") == (are_wanted ? "a=b" : "(none)"));
+    }
+}
+
+TEST_CASE("a 401 that libcurl answers by itself is not the end") {
+    for (const std::string_view challenge :
+         {"Digest realm=\"r\", nonce=\"n\", qop=\"auth\"", "Basic realm=\"r\""}) {
+        for (const bool is_accepted : {false, true}) {
+            CAPTURE(challenge);
+            CAPTURE(is_accepted);
+            script_server server([&](connection& c) {
+                const bool is_answered = c.header("Authorization").has_value();
+                if (is_answered && is_accepted) return c.send(std::string(stream_head) + "data: one\n\n");
+                c.send(
+                    fmt::format("HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: {}\r\n"
+                                "Content-Type: text/event-stream\r\nContent-Length: 12\r\n"
+                                "Connection: close\r\n\r\ndata: none\n\n",
+                                challenge));
+            });
+            sse::event_source_options options = options_for(server.url());
+            options.reconnect_at_end = false;
+            client it(std::move(options));
+            const std::error_code error = it.run({.configure = [](CURL* easy) {
+                ::curl_easy_setopt(easy, CURLOPT_HTTPAUTH, CURLAUTH_BASIC | CURLAUTH_DIGEST);
+                ::curl_easy_setopt(easy, CURLOPT_USERNAME, "user");
+                ::curl_easy_setopt(easy, CURLOPT_PASSWORD, "password");
+            }});
+            REQUIRE(server.requests().size() == 2);
+            CHECK(value_of(server.requests()[0], "Authorization") == "(none)");
+            const std::string_view scheme = challenge.substr(0, challenge.find(' ') + 1);
+            CHECK(value_of(server.requests()[1], "Authorization").starts_with(scheme));
+            if (is_accepted) {
+                CHECK_FALSE(error);
+                CHECK(it.log == strings{"open", "message one "});
+            } else {
+                CHECK(error == sse::errc::status_refused);
+                CHECK(it.log == strings{"over"});
+            }
+        }
+    }
+}
+
+TEST_CASE("a user's name and password are not for those to whom a redirect leads") {
+    script_server other([](connection& c) { c.request(), c.send(no_content); });
+    script_server server([&](connection& c) {
+        c.request();
+        c.send(redirect(307, c.number() == 1 ? "/same" : other.url()));
+    });
+    client it(options_for(server.url()));
+    CHECK(it.run({.configure = [](CURL* easy) {
+        ::curl_easy_setopt(easy, CURLOPT_USERPWD, "user:password");
+        ::curl_easy_setopt(easy, CURLOPT_COOKIE, "a=b");
+    }}) == sse::errc::no_content);
+    REQUIRE(server.requests().size() == 2);
+    for (const sse::request& request : server.requests()) {
+        CHECK(value_of(request, "Authorization").starts_with("Basic "));
+        CHECK(value_of(request, "Cookie") == "a=b");
+    }
+    REQUIRE(other.requests().size() == 1);
+    CHECK(value_of(other.requests()[0], "Authorization") == "(none)");
+    CHECK(value_of(other.requests()[0], "Cookie") == "(none)");
+}
+
+TEST_CASE("errors are libcurl's, and can be told by what they mean") {
+    script_server server([](connection& c) { c.request(), c.reset(); });
+    client it(options_for(server.url(), 1));
+    const std::error_code error = it.run();
+    CHECK(error.category() == sse::curl::category());
+    CHECK(error == std::errc::connection_reset);
+    CHECK(error.message() == ::curl_easy_strerror(static_cast<CURLcode>(error.value())));
+
+    client unknown(options_for("http://nix.invalid/", 1));
+    CHECK(unknown.run() == std::error_code(CURLE_COULDNT_RESOLVE_HOST, sse::curl::category()));
+}
+
+TEST_CASE("what libcurl cannot do at all is final") {
+    script_server server([](connection& c) { c.request(), c.send(no_content); });
+    client it(options_for(server.url()));
+    CHECK(it.run({.configure = [](CURL* easy) {
+        ::curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https");
+    }}) == std::error_code(CURLE_UNSUPPORTED_PROTOCOL, sse::curl::category()));
+    CHECK(it.log == strings{"over"});
+    CHECK(server.connections() == 0);
+}

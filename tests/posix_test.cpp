@@ -1,0 +1,229 @@
+// The plain socket, over the loopback.
+#include <sse/adapters/posix.hpp>
+
+namespace adapter = sse::posix;
+
+#include "support/adapter_cases.hpp"
+
+TEST_CASE("https is final: there is no TLS here") {
+    client it(options_for("https://127.0.0.1:1/"));
+    CHECK(it.run() == sse::errc::tls_unavailable);
+    CHECK(it.log == strings{"over"});
+
+    script_server server([](connection& c) { c.request(), c.send(redirect(302, "https://127.0.0.1:1/")); });
+    client redirected(options_for(server.url()));
+    CHECK(redirected.run() == sse::errc::tls_unavailable);
+    CHECK(redirected.log == strings{"over"});
+    CHECK(server.connections() == 1);
+}
+
+TEST_CASE("the server is asked to close behind its response, unless one says otherwise") {
+    script_server server([](connection& c) { c.request(), c.send(no_content); });
+    client it(options_for(server.url()));
+    it.run();
+    REQUIRE(server.requests().size() == 1);
+    CHECK(value_of(server.requests()[0], "Connection") == "close");
+
+    script_server other([](connection& c) { c.request(), c.send(no_content); });
+    sse::event_source_options options = options_for(other.url());
+    options.headers = {{"connection", "keep-alive"}};
+    client own(std::move(options));
+    own.run();
+    REQUIRE(other.requests().size() == 1);
+    CHECK(value_of(other.requests()[0], "Connection") == "keep-alive");
+}
+
+TEST_CASE("a coded body is refused") {
+    for (const std::string_view coding : {"gzip", "br", "x-unheard-of"}) {
+        script_server server([&](connection& c) {
+            c.request();
+            c.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Encoding: " +
+                   std::string(coding) + "\r\n\r\ndata: one\n\n");
+        });
+        client it(options_for(server.url()));
+        CHECK(it.run() == sse::errc::http_unsupported);
+        CHECK(it.log == strings{"over"});
+        CHECK(server.connections() == 1);
+    }
+}
+
+TEST_CASE("a response that contradicts itself is an error, and another attempt is made") {
+    for (const std::string_view fields :
+         {"Content-Length: 5\r\nContent-Length: 7\r\n", "Content-Length: 5, 7\r\n",
+          "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", "Content-Length: -5\r\n"}) {
+        CAPTURE(fields);
+        script_server server([&](connection& c) {
+            c.request();
+            c.send(fmt::format("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n{}\r\ndata:", fields));
+        });
+        client it(options_for(server.url(), 2));
+        CHECK(it.run() == sse::errc::http_framing);
+        CHECK(it.log == strings{"lost", "over"});
+        CHECK(server.connections() == 2);
+    }
+}
+
+TEST_CASE("interim responses without end are bounded") {
+    script_server server([](connection& c) {
+        c.request();
+        for (;;) c.send("HTTP/1.1 100 Continue\r\n\r\n");
+    });
+    client it(options_for(server.url(), 1));
+    CHECK(it.run() == sse::errc::http_head_too_large);
+}
+
+TEST_CASE("what is wrong has its own error") {
+    const auto error_after = [](std::string_view response) {
+        script_server server([&](connection& c) { c.request(), c.send(response); });
+        client it(options_for(server.url(), 1));
+        return it.run();
+    };
+    CHECK(error_after("") == sse::errc::http_cut_off);
+    CHECK(error_after("HTTP/1.1 200 OK\r\nContent-Ty") == sse::errc::http_cut_off);
+    CHECK(error_after(std::string(chunked_head) + "9\r\ndata") == sse::errc::http_cut_off);
+    CHECK(error_after(std::string(chunked_head) + "9\r\ndata: one\r\n0\r\n\r\n") ==
+          sse::errc::connection_ended);
+    CHECK(error_after(stream_head) == sse::errc::connection_ended);
+    CHECK(error_after("rubbish\r\n\r\n") == sse::errc::http_malformed);
+    CHECK(error_after("HTTP/1.1 101 Switching Protocols\r\n\r\n") == sse::errc::http_unsupported);
+
+    script_server resets([](connection& c) { c.request(), c.reset(); });
+    client reset(options_for(resets.url(), 1));
+    CHECK(reset.run() == std::errc::connection_reset);
+
+    client unknown(options_for("http://nix.invalid/", 1));
+    const std::error_code error = unknown.run();
+    CHECK(error == std::error_code(EAI_NONAME, sse::posix::resolver_category()));
+    CHECK(error.message() == ::gai_strerror(EAI_NONAME));
+}
+
+TEST_CASE("a complete response is complete, though the server keeps the connection") {
+    for (const framing how : {framing::chunked, framing::length}) {
+        script_server server([&](connection& c) {
+            c.request();
+            if (c.number() == 1) c.send(respond(how, {numbered_event(1), "data: half"}));
+            else c.send("HTTP/1.1 204 No Content\r\n\r\n");
+            c.wait_for_close();
+        });
+        client it(options_for(server.url()));
+        CHECK(it.run() == sse::errc::no_content);
+        CHECK(it.log == strings{"open", "message event 1 1", "lost", "over"});
+        CHECK(server.connections() == 2);
+    }
+}
+
+TEST_CASE("heads are bounded as the options say") {
+    script_server server([](connection& c) { c.request(), c.send(stream_head), c.wait_for_close(); });
+    client it(options_for(server.url(), 1));
+    it.source.on_open([&] { it.source.close(); });
+    CHECK(it.run({.http1 = {.max_head_bytes = stream_head.size() - 1}}) == sse::errc::http_head_too_large);
+    it.source.restart();
+    CHECK_FALSE(it.run({.http1 = {.max_head_bytes = stream_head.size()}}));
+}
+
+TEST_CASE("no program that is started inherits a connection") {
+    script_server server([](connection& c) { c.request(), c.send(stream_head), c.wait_for_close(); });
+    const auto inherited = [] {
+        int count = 0;
+        for (int file = 0; file < 1024; ++file) {
+            const int flags = ::fcntl(file, F_GETFD);
+            if (flags >= 0 && (flags & FD_CLOEXEC) == 0) ++count;
+        }
+        return count;
+    };
+    const int before = inherited();
+    client it(options_for("http://localhost:" + server.port()));
+    int during = -1;
+    it.source.on_open([&] {
+        during = inherited();
+        it.source.close();
+    });
+    CHECK_FALSE(it.run());
+    CHECK(during == before);
+}
+
+TEST_CASE("a server that does not take the request is given up") {
+    script_server server([](connection& c) { c.pause(guard); }, "127.0.0.1", 4096);
+    sse::event_source_options options = options_for(server.url(), 1);
+    options.method = "POST";
+    options.body.resize(std::size_t{32} << 20);
+    options.connect_timeout = 0ms;
+    client it(std::move(options));
+    CHECK(it.run({.connect_timeout = 0ms, .write_timeout = 50ms}) == sse::errc::timed_out);
+}
+
+TEST_CASE("once the request is sent, only the source's own timeouts count") {
+    script_server server([](connection& c) {
+        c.request();
+        c.pause(100ms);
+        c.send(no_content);
+    });
+    client it(options_for(server.url(), 1));
+    CHECK(it.run({.connect_timeout = 50ms, .write_timeout = 50ms}) == sse::errc::no_content);
+}
+
+TEST_CASE("what a server says before it has the whole request counts") {
+    for (const bool keeps_connection : {false, true}) {
+        script_server server(
+            [&](connection& c) {
+                c.send(answer(413));
+                if (keeps_connection) c.pause(guard);
+            },
+            "127.0.0.1", 4096);
+        sse::event_source_options options = options_for(server.url(), 1);
+        options.method = "POST";
+        options.body.resize(std::size_t{32} << 20);
+        client it(std::move(options));
+        CHECK(it.run() == sse::errc::status_refused);
+        REQUIRE(it.errors.size() == 1);
+        CHECK(it.errors[0].status == 413);
+    }
+}
+
+TEST_CASE("of the addresses of a host, the next one is tried where one does not answer") {
+    script_server server([](connection& c) { c.request(), c.send(no_content); });
+    // A queue that is full: who asks to be let in hears nothing.
+    sockaddr_in to{};
+    to.sin_family = AF_INET;
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1);
+    to.sin_port = htons(static_cast<std::uint16_t>(std::stoi(server.port())));
+    const auto* const address = reinterpret_cast<const sockaddr*>(&to);
+    const sse::detail::descriptor full(::socket(AF_INET, SOCK_STREAM, 0));
+    REQUIRE(::bind(full.get(), address, sizeof to) == 0);
+    REQUIRE(::listen(full.get(), 0) == 0);
+    std::vector<sse::detail::descriptor> queue;
+    for (int i = 0; i < 4; ++i) {
+        const int file = queue.emplace_back(::socket(AF_INET, SOCK_STREAM, 0)).get();
+        REQUIRE(sse::detail::make_private_and_nonblocking(file));
+        static_cast<void>(::connect(file, address, sizeof to));
+    }
+    client it(options_for("http://several.test:" + server.port(), 1));
+    CHECK(it.run({.connect_timeout = 50ms}) == sse::errc::no_content);
+    CHECK(server.connections() == 1);
+}
+
+TEST_CASE("the program's signals are not handled on the thread that looks up names") {
+    client it(options_for("http://slow.test/", 0));
+    sigset_t blocked;
+    std::thread closer([&] {
+        if (slow_name.wait_for_question()) it.remote.close();
+    });
+    CHECK_FALSE(it.run());
+    closer.join();
+    slow_name.answer();
+    CHECK(slow_name.is_signal_blocked);
+    REQUIRE(::pthread_sigmask(SIG_BLOCK, nullptr, &blocked) == 0);
+    CHECK(sigismember(&blocked, SIGUSR1) == 0);
+}
+
+TEST_CASE("a source that can be closed can be closed where no attempt has to wait for anything") {
+    // Connecting to a broadcast address fails at once, and so does the next attempt.
+    client it(options_for("http://255.255.255.255:9/", 0));
+    int failures = 0;
+    it.source.on_error([&](const sse::source_error&) {
+        if (++failures == 10) it.remote.close();
+        if (failures == 1000) it.source.close();
+    });
+    CHECK_FALSE(it.run());
+    CHECK(failures == 10);
+}
