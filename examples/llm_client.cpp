@@ -27,6 +27,7 @@ namespace adapter = sse::posix;
 #include <cstddef>
 #include <cstdlib>
 #include <initializer_list>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -58,6 +59,7 @@ int ask(const std::string& url) {
         support::write_out(fmt::format("{}\n", event.data));  // JSON, for the library of your choice
     });
     if (const std::error_code error = adapter::run(source)) throw std::system_error(error);
+    if (!source.saw_terminal_event()) throw std::runtime_error("the answer was cut short");
     return 0;
 }
 

@@ -37,7 +37,7 @@ anew at once, and q or the end quits.
 
 std::error_code last_error() { return {errno, std::generic_category()}; }
 
-// Connecting and sending may block here: a server in which that must not be would wait for POLLOUT.
+// Connecting and sending may block here: sse::posix::connection goes without that.
 std::error_code connect(const sse::url& url, support::descriptor& socket) {
     support::addresses list;
     try {
@@ -53,9 +53,9 @@ std::error_code connect(const sse::url& url, support::descriptor& socket) {
 }
 
 std::error_code send(const sse::request& request, support::descriptor& socket) {
-    if (const std::error_code error = connect(request.url, socket)) return error;
     std::string bytes;
     if (const sse::error refused = sse::write_request(bytes, request)) return refused;
+    if (const std::error_code error = connect(request.url, socket)) return error;
     return support::write_all(socket.get(), bytes);
 }
 

@@ -7,8 +7,11 @@
 
 #include <fmt/core.h>
 
+#include <chrono>
 #include <cstdio>
 #include <system_error>
+
+using namespace std::chrono_literals;
 
 int main(int argc, char** argv) {
     if (argc != 2) {
@@ -16,7 +19,7 @@ int main(int argc, char** argv) {
         return 2;
     }
     try {
-        sse::event_source source({.url = argv[1]});
+        sse::event_source source({.url = argv[1], .idle_timeout = 60s});
         source.on_event([](const sse::source_event& event) {
             fmt::print("{}: {}\n", event.type, event.data);
             std::fflush(stdout);

@@ -64,6 +64,11 @@ From a URL it connects again whenever the stream ends, until Ctrl-C:
   --last-event-id ID  begins behind this event
   --attempts N        gives up after so many failures in a row
   --cacert FILE       trusts the certificates in the file
+
+The exit status is 0 at the end of a file or of what was asked for, and where
+the server says that there is no more; 1 after an error, 2 for bad options.
+
+  sse-cat -H 'Authorization: Bearer 123' --until done https://example.com/jobs
 )";
 
 struct settings {
@@ -265,11 +270,15 @@ public:
     explicit interruption(bool on_terminal) {
         if (!on_terminal) return;
         target_ = &remote_;
-        for (const int number : {SIGINT, SIGTERM, SIGHUP}) std::signal(number, handle);
+        for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
+            if (std::signal(number, handle) == SIG_IGN) std::signal(number, SIG_IGN);  // as nohup wants it
+        }
     }
     ~interruption() {
         if (target_ == nullptr) return;
-        for (const int number : {SIGINT, SIGTERM, SIGHUP}) std::signal(number, SIG_DFL);
+        for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
+            if (std::signal(number, SIG_DFL) == SIG_IGN) std::signal(number, SIG_IGN);
+        }
         if (caught_ != 0) std::raise(caught_);
     }
     interruption(const interruption&) = delete;
@@ -334,16 +343,20 @@ void show_url(const settings& wanted, printer& print) {
     sse::event_source source(options_for(wanted, print));
     support::status_line status(print.text());
     std::string state = "connecting";
+    std::string failure;
     std::uint64_t events = 0;
     std::uint64_t connections = 0;
 
     const auto show = [&] {
-        std::string line = fmt::format("{} | {} | {}", state, amount(events, "event"),
-                                       amount_of_bytes(source.received_bytes()));
-        if (connections > 1) line += " | " + amount(connections - 1, "reconnection");
-        if (!source.last_event_id().empty()) line += fmt::format(" | last id {}", source.last_event_id());
-        support::write_out(status.around(print.take_text(), line));
         if (print.is_done()) source.close();
+        if (!print.text().on_terminal()) return support::write_out(print.take_text());
+        std::vector<std::string> parts{state};
+        if (events > 0) parts.push_back(amount(events, "event"));
+        const std::string_view id = source.last_event_id();
+        if (!id.empty()) parts.push_back(fmt::format("last id {}", id));
+        if (connections > 1) parts.push_back(amount(connections - 1, "reconnection"));
+        if (connections > 0) parts.push_back(amount_of_bytes(source.received_bytes()));
+        support::write_out(status.around(print.take_text(), parts));
     };
     source.on_open([&] {
         ++connections;
@@ -362,18 +375,19 @@ void show_url(const settings& wanted, printer& print) {
         });
     }
     source.on_error([&](const sse::source_error& error) {
-        state = describe(error);
+        failure = fmt::format("{}: {}", authority(source.url()), describe(error));
         if (!error.retry_in) return;
         const auto tenths = error.retry_in->count() / 100;
-        state += fmt::format("; connecting again in {}.{} s", tenths / 10, tenths % 10);
-        if (!print.text().on_terminal()) support::complain("sse-cat", state);
+        state = fmt::format("connecting again in {}.{} s", tenths / 10, tenths % 10);
+        if (!print.text().on_terminal()) support::complain("sse-cat", fmt::format("{}; {}", failure, state));
+        state += ": " + describe(error);
         show();
     });
 
     show();
     interruption interruption(print.text().on_terminal());
 #ifdef SSE_EXAMPLES_WITH_CURL
-    const auto configure = [&](CURL* curl) {
+    const auto configure = [&](CURL* curl, const sse::url&) {
         if (!wanted.certificates.empty()) {
             ::curl_easy_setopt(curl, CURLOPT_CAINFO, wanted.certificates.c_str());
         }
@@ -382,9 +396,9 @@ void show_url(const settings& wanted, printer& print) {
 #else
     std::error_code error = sse::posix::run(source, {.remote = interruption.remote()});
 #endif
-    support::write_out(status.around(print.take_text(), ""));
+    support::write_out(status.around(print.take_text(), {}));
     if (error == sse::errc::event_too_large) fail(error.message(), wanted);
-    if (error && error != sse::errc::no_content) throw std::runtime_error(state);
+    if (error && error != sse::errc::no_content) throw std::runtime_error(failure);
 }
 
 int sse_cat(support::command_line arguments) {

@@ -84,6 +84,28 @@ void talk() {
     if (stream.error()) fmt::print("{}\n", stream.error().message());
 }
 
+// A client, told by hand what happens to it.
+void go_through_a_connection() {
+    int tokens = 0;
+    const auto renew = [&](sse::headers& headers) {  // called before each attempt
+        sse::set_header(headers, "Authorization", fmt::format("Bearer {}", ++tokens));
+    };
+    const auto policy = [](int status, std::string_view type) {
+        return status == 401 ? sse::response_action::reconnect : sse::standard_action(status, type);
+    };
+    sse::event_source source({.url = "https://a.example/", .renew_headers = renew, .policy = policy});
+    source.on_message([](const sse::source_event& event) { fmt::print("{}\n", event.data); });
+
+    sse::event_source::time_point now{};       // whatever you say
+    sse::source_task task = source.next(now);  // connect, with task.request
+    source.got_response({.status = 401}, now);
+    task = source.next(now);  // wait, until task.until
+    now = *task.until;
+    task = source.next(now);  // connect, with another token
+    source.got_response({.status = 200, .headers = {{"Content-Type", "text/event-stream"}}}, now);
+    source.got_bytes("data: hello\n\n", now);
+}
+
 }  // namespace
 
 int main() {
@@ -93,4 +115,5 @@ int main() {
     observe(": ping\nretry: 500\ndata: cut o");
     fmt::print("{}", encode_some());
     talk();
+    go_through_a_connection();
 }

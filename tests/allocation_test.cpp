@@ -179,3 +179,40 @@ TEST_CASE("the encoder allocates nothing of its own") {
     CHECK(written == sse::encoded_size(message));
     CHECK(allocations == 0);
 }
+
+TEST_CASE("a client's source allocates nothing for an event, once warm") {
+    sse::event_source source({.url = "http://a/"});
+    std::size_t events = 0;
+    source.on_event([&](const sse::source_event&) { ++events; });
+    source.on_comment([](std::string_view) {});
+    const sse::event_source::time_point now{};
+    const sse::response accepted{.status = 200, .headers = {{"Content-Type", "text/event-stream"}}};
+    REQUIRE(source.next(now).step == sse::source_step::connect);
+    source.got_response(accepted, now);
+    source.got_bytes(mixed, now);
+    const count since;
+    for (int round = 0; round < 3; ++round) source.got_bytes(mixed, now);
+    CHECK(since.allocations() == 0);
+    CHECK(events == 4 * mixed_events);
+}
+
+TEST_CASE("what a client's source retains does not grow with attempts, nor beyond the limit with a stream") {
+    constexpr std::size_t limit = 4096;
+    sse::event_source source({.url = "http://a/", .max_event_bytes = limit});
+    sse::event_source::time_point now{};
+    const sse::response accepted{.status = 200, .headers = {{"Content-Type", "text/event-stream"}}};
+    const std::string id(limit / 4, 'i');
+    std::size_t retained = 0;
+    const count since;
+    for (int attempt = 0; attempt < 50; ++attempt) {
+        while (source.next(now).step == sse::source_step::wait) now = *source.next(now).until;
+        source.got_response(accepted, now);
+        source.got_bytes("id: " + id + "\ndata: " + std::string(limit / 2, 'x'), now);
+        source.got_bytes(std::string(100'000, ':'), now);  // beyond the limit: the source is closed
+        CHECK(source.error() == sse::errc::event_too_large);
+        source.restart();
+        if (attempt == 1) retained = since.bytes();
+    }
+    CHECK(since.bytes() <= retained);
+    CHECK(since.peak_bytes() < 4 * limit + 100'000 + 4096);
+}

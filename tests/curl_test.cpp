@@ -6,6 +6,7 @@ namespace adapter = sse::curl;
 #include "support/adapter_cases.hpp"
 
 #include <cstdlib>
+#include <filesystem>
 
 namespace {
 
@@ -90,9 +91,9 @@ TEST_CASE("heads are bounded as the options say") {
     script_server server([](connection& c) { c.request(), c.send(stream_head), c.wait_for_close(); });
     client it(options_for(server.url(), 1));
     it.source.on_open([&] { it.source.close(); });
-    CHECK(it.run({.head = {.max_head_bytes = stream_head.size() - 1}}) == sse::errc::http_head_too_large);
+    CHECK(it.run({.limits = {.max_head_bytes = stream_head.size() - 1}}) == sse::errc::http_head_too_large);
     it.source.restart();
-    CHECK_FALSE(it.run({.head = {.max_head_bytes = stream_head.size()}}));
+    CHECK_FALSE(it.run({.limits = {.max_head_bytes = stream_head.size()}}));
 }
 
 TEST_CASE("configure is called at each attempt, and has the last word") {
@@ -103,7 +104,7 @@ TEST_CASE("configure is called at each attempt, and has the last word") {
     });
     client it(options_for(server.url()));
     int calls = 0;
-    it.run({.configure = [&](CURL* easy) {
+    it.run({.configure = [&](CURL* easy, const sse::url&) {
         ++calls;
         ::curl_easy_setopt(easy, CURLOPT_USERAGENT, fmt::format("test/{}", calls).c_str());
         ::curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, nullptr);
@@ -124,7 +125,7 @@ TEST_CASE("what configure throws passes through, and another run makes another a
     script_server server([](connection& c) { c.request(), c.send(no_content); });
     client it(options_for(server.url()));
     int calls = 0;
-    const sse::curl::run_options options{.configure = [&](CURL*) {
+    const sse::curl::run_options options{.configure = [&](CURL*, const sse::url&) {
         if (++calls == 1) throw std::runtime_error("thrown");
     }};
     CHECK_THROWS_WITH_AS(it.run(options), "thrown", std::runtime_error);
@@ -143,7 +144,7 @@ TEST_CASE("what a proxy says on the way is not the server's response") {
     sse::event_source_options options = options_for("http://behind.test/stream");
     options.reconnect_at_end = false;
     client it(std::move(options));
-    CHECK_FALSE(it.run({.configure = [&](CURL* easy) {
+    CHECK_FALSE(it.run({.configure = [&](CURL* easy, const sse::url&) {
         ::curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
         ::curl_easy_setopt(easy, CURLOPT_PROXY, proxy.origin().c_str());
         ::curl_easy_setopt(easy, CURLOPT_HTTPPROXYTUNNEL, 1L);
@@ -191,7 +192,7 @@ TEST_CASE("a 401 that libcurl answers by itself is not the end") {
             sse::event_source_options options = options_for(server.url());
             options.reconnect_at_end = false;
             client it(std::move(options));
-            const std::error_code error = it.run({.configure = [](CURL* easy) {
+            const std::error_code error = it.run({.configure = [](CURL* easy, const sse::url&) {
                 ::curl_easy_setopt(easy, CURLOPT_HTTPAUTH, CURLAUTH_BASIC | CURLAUTH_DIGEST);
                 ::curl_easy_setopt(easy, CURLOPT_USERNAME, "user");
                 ::curl_easy_setopt(easy, CURLOPT_PASSWORD, "password");
@@ -211,25 +212,71 @@ TEST_CASE("a 401 that libcurl answers by itself is not the end") {
     }
 }
 
-TEST_CASE("a user's name and password are not for those to whom a redirect leads") {
-    script_server other([](connection& c) { c.request(), c.send(no_content); });
-    script_server server([&](connection& c) {
-        c.request();
-        c.send(redirect(307, c.number() == 1 ? "/same" : other.url()));
-    });
-    client it(options_for(server.url()));
-    CHECK(it.run({.configure = [](CURL* easy) {
-        ::curl_easy_setopt(easy, CURLOPT_USERPWD, "user:password");
-        ::curl_easy_setopt(easy, CURLOPT_COOKIE, "a=b");
-    }}) == sse::errc::no_content);
-    REQUIRE(server.requests().size() == 2);
-    for (const sse::request& request : server.requests()) {
-        CHECK(value_of(request, "Authorization").starts_with("Basic "));
-        CHECK(value_of(request, "Cookie") == "a=b");
+TEST_CASE("a 401 that nobody has told libcurl to answer is told at once") {
+    for (const int status : {401, 407}) {
+        CAPTURE(status);
+        script_server server([&](connection& c) {
+            c.request();
+            c.send(fmt::format("HTTP/1.1 {} Thus\r\nContent-Length: 12\r\n\r\n", status));
+            c.wait_for_close();  // the body does not come
+        });
+        sse::event_source_options options = options_for(server.url(), 1);
+        options.response_timeout = 5s;
+        client it(std::move(options));
+        CHECK(it.run() == sse::errc::status_refused);
+        CHECK(it.log == strings{"over"});
     }
-    REQUIRE(other.requests().size() == 1);
-    CHECK(value_of(other.requests()[0], "Authorization") == "(none)");
-    CHECK(value_of(other.requests()[0], "Cookie") == "(none)");
+}
+
+TEST_CASE("secrets that are set by configure are not for those to whom a redirect leads") {
+    std::string netrc = std::filesystem::temp_directory_path() / "sse_curl_test_XXXXXX";
+    const sse::detail::descriptor file(::mkstemp(netrc.data()));
+    REQUIRE(file);
+    constexpr std::string_view entry = "default login a password b\n";
+    REQUIRE(::write(file.get(), entry.data(), entry.size()) == static_cast<::ssize_t>(entry.size()));
+
+    struct row {
+        std::string_view header;
+        std::string_view value;
+        std::function<void(CURL*)> configure;
+    };
+    for (const row& each :
+         {row{"Authorization", "Basic dXNlcjpwYXNzd29yZA==",  // user:password
+              [](CURL* easy) { ::curl_easy_setopt(easy, CURLOPT_USERPWD, "user:password"); }},
+          row{"Authorization", "Basic dXNlcjo=",  // user:
+              [](CURL* easy) { ::curl_easy_setopt(easy, CURLOPT_USERNAME, "user"); }},
+          row{"Authorization", "Bearer token",
+              [](CURL* easy) {
+                  ::curl_easy_setopt(easy, CURLOPT_HTTPAUTH, CURLAUTH_BEARER);
+                  ::curl_easy_setopt(easy, CURLOPT_XOAUTH2_BEARER, "token");
+              }},
+          row{"Cookie", "a=b", [](CURL* easy) { ::curl_easy_setopt(easy, CURLOPT_COOKIE, "a=b"); }},
+          row{"Authorization", "Basic YTpi",  // a:b
+              [&](CURL* easy) {
+                  ::curl_easy_setopt(easy, CURLOPT_NETRC, static_cast<long>(CURL_NETRC_OPTIONAL));
+                  ::curl_easy_setopt(easy, CURLOPT_NETRC_FILE, netrc.c_str());
+              }}}) {
+        CAPTURE(each.value);
+        script_server other([](connection& c) { c.request(), c.send(no_content); });
+        script_server server([&](connection& c) {
+            c.request();
+            c.send(redirect(307, c.number() == 1 ? "/same" : other.url("/other")));
+        });
+        client it(options_for(server.url()));
+        strings targets;
+        CHECK(it.run({.configure = [&](CURL* easy, const sse::url& url) {
+            targets.push_back(url.target);
+            each.configure(easy);
+        }}) == sse::errc::no_content);
+        CHECK(targets == strings{"/", "/same", "/other"});
+        REQUIRE(server.requests().size() == 2);
+        for (const sse::request& request : server.requests()) {
+            CHECK(value_of(request, each.header) == each.value);
+        }
+        REQUIRE(other.requests().size() == 1);
+        CHECK(value_of(other.requests()[0], each.header) == "(none)");
+    }
+    ::unlink(netrc.c_str());
 }
 
 TEST_CASE("errors are libcurl's, and can be told by what they mean") {
@@ -247,7 +294,7 @@ TEST_CASE("errors are libcurl's, and can be told by what they mean") {
 TEST_CASE("what libcurl cannot do at all is final") {
     script_server server([](connection& c) { c.request(), c.send(no_content); });
     client it(options_for(server.url()));
-    CHECK(it.run({.configure = [](CURL* easy) {
+    CHECK(it.run({.configure = [](CURL* easy, const sse::url&) {
         ::curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https");
     }}) == std::error_code(CURLE_UNSUPPORTED_PROTOCOL, sse::curl::category()));
     CHECK(it.log == strings{"over"});

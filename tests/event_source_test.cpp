@@ -167,8 +167,15 @@ TEST_CASE("each input is of use in the states where it makes sense, and is ignor
         REQUIRE(it.connect() != nullptr);
         it.refuse();
     };
-    const auto request = [](client& it) { REQUIRE(it.connect() != nullptr); };
-    const auto open = [](client& it) { it.connect_and_accept(); };
+    const auto go_on = [](client& it) { CHECK(it.source.next(it.now).step == source_step::read); };
+    const auto request = [&](client& it) {
+        REQUIRE(it.connect() != nullptr);
+        go_on(it);
+    };
+    const auto open = [&](client& it) {
+        it.connect_and_accept();
+        go_on(it);
+    };
     const auto close = [](client& it) { it.source.close(); };
     const auto nothing = [](client&) {};
     struct state {
@@ -337,7 +344,7 @@ TEST_CASE("a source of randomness that throws harms nothing") {
 }
 
 TEST_CASE("no response within the timeout is a failure") {
-    client it({.connect_timeout = 5s});
+    client it({.response_timeout = 5s});
     REQUIRE(it.connect() != nullptr);
     CHECK(it.source.next(it.now).until == time_point(5s));
     it.now = time_point(5s);
@@ -355,13 +362,29 @@ TEST_CASE("the watchdog is fed by any byte, and bites in silence") {
         CHECK(it.source.next(it.now).step == source_step::read);
         it.send(":");
     }
+    CHECK(it.source.next(it.now).until == it.now + 10s);
     it.now += 10s;
     CHECK(it.source.next(it.now).step == source_step::wait);
     CHECK(it.log.back() == "timeout 0 3000");
 }
 
+TEST_CASE("silence is counted from when the loop asks: a slow listener or hook is not the server's fault") {
+    time_point* now = nullptr;
+    client it(
+        {.renew_headers = [&](sse::headers&) { *now += 1min; }, .response_timeout = 5s, .idle_timeout = 5s});
+    now = &it.now;
+    it.source.on_message([&](const sse::source_event&) { it.now += 1min; });
+    REQUIRE(it.connect() != nullptr);
+    CHECK(it.source.next(it.now).until == it.now + 5s);
+    it.accept();
+    it.send("data: x\n\n");
+    CHECK(it.source.next(it.now).until == it.now + 5s);
+    it.now += 5s;
+    CHECK(it.source.next(it.now).step == source_step::wait);
+}
+
 TEST_CASE("without timeouts there is nothing to wait for but bytes") {
-    client it({.connect_timeout = 0ms});
+    client it({.response_timeout = 0ms});
     REQUIRE(it.connect() != nullptr);
     CHECK_FALSE(it.source.next(it.now).until);
     it.accept();
@@ -458,6 +481,23 @@ TEST_CASE("a POST keeps its body where the redirect says so, and else becomes a 
     }
 }
 
+TEST_CASE("any other method is kept but by 303, and with the body go the headers about it") {
+    for (const int status : {301, 302, 303, 307, 308}) {
+        CAPTURE(status);
+        client it({.method = "PUT",
+                   .body = "{}",
+                   .headers = {{"Content-Type", "a/b"}, {"content-language", "de"}, {"X-Content", "c"}}});
+        REQUIRE(it.connect() != nullptr);
+        it.answer(status, {{"Location", "/b"}});
+        const sse::request* request = it.connect();
+        CHECK(request->method == (status == 303 ? "GET" : "PUT"));
+        CHECK(request->body == (status == 303 ? "" : "{}"));
+        CHECK(value_of(request, "Content-Type") == (status == 303 ? "(none)" : "a/b"));
+        CHECK(value_of(request, "Content-Language") == (status == 303 ? "(none)" : "de"));
+        CHECK(value_of(request, "X-Content") == "c");
+    }
+}
+
 // Heads
 
 TEST_CASE("headers are renewed before each attempt") {
@@ -538,11 +578,12 @@ TEST_CASE("wrong options are named when the source is made") {
     CHECK(check({.url = "http://a/", .method = ""}) == sse::errc::method_invalid);
     CHECK(check({.url = "http://a/", .method = "HEAD"}) == sse::errc::method_invalid);  // nothing to read
     CHECK(check({.url = "http://a/", .method = "CONNECT"}) == sse::errc::method_invalid);
+    CHECK(check({.url = "http://a/", .body = "x"}) == sse::errc::method_invalid);  // POST was forgotten
     CHECK(check({.url = "http://a/", .headers = {{"A:", "b"}}}) == sse::errc::header_name_invalid);
     CHECK(check({.url = "http://a/", .headers = {{"A", "b\n"}}}) == sse::errc::header_value_invalid);
     CHECK(check({.url = "http://a/", .last_event_id = "a\nb"}) == sse::errc::last_event_id_invalid);
     CHECK(check({.url = "http://a/", .last_event_id = "abc", .max_event_bytes = 2}) ==
-          sse::errc::event_too_large);
+          sse::errc::last_event_id_invalid);
 }
 
 // What is read
@@ -595,6 +636,12 @@ TEST_CASE("a body that is still compressed is refused") {
         CHECK(it.source.error() == sse::errc::http_unsupported);
         CHECK(it.log.size() == 1);
     }
+    client twice({});
+    REQUIRE(twice.connect() != nullptr);
+    twice.answer(200, {{"Content-Type", "text/event-stream"},
+                       {"Content-Encoding", "gzip"},
+                       {"Content-Encoding", "identity"}});
+    CHECK(twice.source.error() == sse::errc::http_unsupported);
     for (const std::string_view coding : {"", "identity", "Identity"}) {
         client it({});
         REQUIRE(it.connect() != nullptr);
@@ -622,6 +669,32 @@ TEST_CASE("a terminal event ends it, and is not delivered") {
     CHECK(it.log == strings{"open", "message a  http://a.example"});
     CHECK(it.source.next(it.now).step == source_step::finished);
     CHECK_FALSE(it.source.error());
+    CHECK(it.source.saw_terminal_event());
+    it.source.restart();
+    CHECK_FALSE(it.source.saw_terminal_event());
+
+    client cut_short(
+        {.reconnect_at_end = false, .is_terminal = [](const sse::event_view&) { return false; }});
+    cut_short.connect_and_accept();
+    cut_short.send("data: a\n\n");
+    cut_short.end();
+    CHECK(cut_short.source.next(cut_short.now).step == source_step::finished);
+    CHECK_FALSE(cut_short.source.saw_terminal_event());
+}
+
+TEST_CASE("no function in the place of a listener or of the policy is as if nothing had been said") {
+    client it({.policy = nullptr});
+    it.source.on("x", nullptr);
+    it.source.on_event(nullptr);
+    it.source.on_message(nullptr);
+    it.source.on_open(nullptr);
+    it.source.on_error(nullptr);
+    it.source.on_comment(nullptr);
+    it.source.on_retry(nullptr);
+    it.connect_and_accept();
+    it.send(": c\nretry: 5\nevent: x\ndata: 1\n\ndata: 2\n\n");
+    it.end();
+    CHECK(it.log == strings{"open", "comment c", "retry 5", "message 2  http://a.example", "ended 0 5"});
 }
 
 TEST_CASE("a half event at the end is dropped, or delivered where that is asked for") {
@@ -723,6 +796,51 @@ TEST_CASE("what a listener has not been told of is asked for again, though it ha
     check(done);
 }
 
+TEST_CASE("hooks may close the source, too, and nothing happens behind that") {
+    sse::event_source* source = nullptr;
+    client renewing({.renew_headers = [&](sse::headers&) { source->close(); }});
+    source = &renewing.source;
+    CHECK(renewing.connect() == nullptr);
+    CHECK(renewing.log.empty());
+
+    client choosing({.policy = [&](int, std::string_view) {
+        source->close();
+        return sse::response_action::open;
+    }});
+    source = &choosing.source;
+    choosing.connect_and_accept();
+    CHECK(choosing.source.ready_state() == sse::ready_state::closed);
+    CHECK(choosing.log.empty());
+
+    client drawing({.random = [&] {
+        source->close();
+        return std::uint64_t{0};
+    }});
+    source = &drawing.source;
+    REQUIRE(drawing.connect() != nullptr);
+    drawing.refuse();
+    CHECK(drawing.source.ready_state() == sse::ready_state::closed);
+    CHECK(drawing.log.empty());
+
+    client ending({.is_terminal = [&](const sse::event_view&) {
+        source->restart();
+        return true;
+    }});
+    source = &ending.source;
+    ending.connect_and_accept();
+    ending.send("data: x\n\n");
+    CHECK(ending.source.next(ending.now).step == source_step::connect);
+    CHECK_FALSE(ending.source.saw_terminal_event());
+}
+
+TEST_CASE("a hook that starts anew before a request changes nothing") {
+    sse::event_source* source = nullptr;
+    client it({.renew_headers = [&](sse::headers&) { source->restart(); }});
+    source = &it.source;
+    it.connect_and_accept();
+    CHECK(it.source.ready_state() == sse::ready_state::open);
+}
+
 TEST_CASE("once a listener has closed the source, those behind it are not called") {
     client it({});
     int opened = 0;
@@ -752,6 +870,17 @@ TEST_CASE("a listener that throws loses the stream, not the source") {
     it.accept();
     it.send("id: 2\ndata: found\n\n");
     CHECK(it.log.back() == "message found 2 http://a.example");
+}
+
+TEST_CASE("attempts are limited also where each ends with a listener that throws") {
+    client it({.max_attempts = 2});
+    it.source.on_open([] { throw std::runtime_error("bad"); });
+    for (int i = 0; i < 2; ++i) {
+        REQUIRE(it.connect() != nullptr);
+        CHECK_THROWS_AS(it.accept(), std::runtime_error);
+    }
+    CHECK(it.connect() == nullptr);
+    CHECK(it.source.error() == sse::errc::connection_ended);
 }
 
 TEST_CASE("so does one of open that throws") {

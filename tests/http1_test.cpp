@@ -1296,3 +1296,18 @@ TEST_CASE("whatever comes, it means the same in any chunks, and what is retained
     CHECK(complete > 100);
     CHECK(refused > 100);
 }
+
+// Readers can stand in a struct that is initialised without them.
+struct peer {
+    int file = -1;
+    sse::response_reader responses;
+    sse::request_reader requests;
+};
+
+TEST_CASE("a reader needs no options") {
+    peer it{.file = 1, .responses = {}, .requests = {}};
+    std::string_view bytes = "HTTP/1.1 204 \r\n\r\n";
+    CHECK(it.responses.next(bytes) == http_part::head);
+    bytes = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    CHECK(it.requests.next(bytes) == http_part::head);
+}

@@ -1178,6 +1178,27 @@ TEST_CASE("authority and origin name the port where it is not the scheme's, and 
     }
 }
 
+TEST_CASE("a date is written as HTTP has it, and read back") {
+    // The first is the RFC's own; the others are leap days, the last second of a year, and day 0.
+    CHECK(sse::format_http_date(784'111'777) == "Sun, 06 Nov 1994 08:49:37 GMT");
+    CHECK(sse::format_http_date(951'782'400) == "Tue, 29 Feb 2000 00:00:00 GMT");
+    CHECK(sse::format_http_date(1'709'164'800) == "Thu, 29 Feb 2024 00:00:00 GMT");
+    CHECK(sse::format_http_date(946'684'799) == "Fri, 31 Dec 1999 23:59:59 GMT");
+    CHECK(sse::format_http_date(0) == "Thu, 01 Jan 1970 00:00:00 GMT");
+    CHECK(sse::format_http_date(-1) == "Wed, 31 Dec 1969 23:59:59 GMT");
+    for (std::int64_t seconds = 0; seconds < 4'000'000'000; seconds += 7'654'321) {
+        CHECK(sse::parse_http_date(sse::format_http_date(seconds)) == seconds);
+    }
+}
+
+TEST_CASE("a field takes the place of all those of its name") {
+    sse::headers fields{{"A", "1"}, {"b", "2"}, {"a", "3"}};
+    sse::set_header(fields, "A", "4");
+    CHECK(fields == sse::headers{{"b", "2"}, {"A", "4"}});
+    sse::set_header(fields, "C", "");
+    CHECK(fields == sse::headers{{"b", "2"}, {"A", "4"}, {"C", ""}});
+}
+
 TEST_CASE("a resolver gets an IPv6 address without its brackets") {
     CHECK(sse::host_name(parsed("http://[2001:DB8::1]:8080/")) == "2001:db8::1");
     CHECK(sse::host_name(parsed("http://127.0.0.1/")) == "127.0.0.1");

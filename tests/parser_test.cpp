@@ -636,3 +636,13 @@ TEST_CASE("an id that was replaced in this chunk leaves its room to the line tha
     sse::fixed_parser<16> fixed;
     check(fixed);
 }
+
+TEST_CASE("a parser needs no options, also as a member of a struct") {
+    struct connection {
+        int file;
+        sse::parser parser;
+    };
+    connection it{.file = 1, .parser = {}};
+    std::string_view bytes = "data: a\n\n";
+    CHECK(it.parser.next(bytes)->data == "a");
+}

@@ -63,15 +63,6 @@ TEST_CASE("a response that contradicts itself is an error, and another attempt i
     }
 }
 
-TEST_CASE("interim responses without end are bounded") {
-    script_server server([](connection& c) {
-        c.request();
-        for (;;) c.send("HTTP/1.1 100 Continue\r\n\r\n");
-    });
-    client it(options_for(server.url(), 1));
-    CHECK(it.run() == sse::errc::http_head_too_large);
-}
-
 TEST_CASE("what is wrong has its own error") {
     const auto error_after = [](std::string_view response) {
         script_server server([&](connection& c) { c.request(), c.send(response); });
@@ -116,9 +107,9 @@ TEST_CASE("heads are bounded as the options say") {
     script_server server([](connection& c) { c.request(), c.send(stream_head), c.wait_for_close(); });
     client it(options_for(server.url(), 1));
     it.source.on_open([&] { it.source.close(); });
-    CHECK(it.run({.http1 = {.max_head_bytes = stream_head.size() - 1}}) == sse::errc::http_head_too_large);
+    CHECK(it.run({.limits = {.max_head_bytes = stream_head.size() - 1}}) == sse::errc::http_head_too_large);
     it.source.restart();
-    CHECK_FALSE(it.run({.http1 = {.max_head_bytes = stream_head.size()}}));
+    CHECK_FALSE(it.run({.limits = {.max_head_bytes = stream_head.size()}}));
 }
 
 TEST_CASE("no program that is started inherits a connection") {
@@ -147,7 +138,7 @@ TEST_CASE("a server that does not take the request is given up") {
     sse::event_source_options options = options_for(server.url(), 1);
     options.method = "POST";
     options.body.resize(std::size_t{32} << 20);
-    options.connect_timeout = 0ms;
+    options.response_timeout = 0ms;
     client it(std::move(options));
     CHECK(it.run({.connect_timeout = 0ms, .write_timeout = 50ms}) == sse::errc::timed_out);
 }
@@ -202,6 +193,18 @@ TEST_CASE("of the addresses of a host, the next one is tried where one does not 
     CHECK(server.connections() == 1);
 }
 
+TEST_CASE("attempts that wait for one and the same name ask for it once") {
+    const int before = slow_name.questions;
+    sse::event_source_options options = options_for("http://slow.test/", 3);
+    options.response_timeout = 20ms;
+    client it(std::move(options));
+    CHECK(it.run() == sse::errc::timed_out);
+    CHECK(it.log == strings{"lost", "lost", "over"});
+    CHECK(slow_name.wait_for_question());
+    slow_name.answer();
+    CHECK(slow_name.questions - before == 1);
+}
+
 TEST_CASE("the program's signals are not handled on the thread that looks up names") {
     client it(options_for("http://slow.test/", 0));
     sigset_t blocked;
@@ -226,4 +229,37 @@ TEST_CASE("a source that can be closed can be closed where no attempt has to wai
     });
     CHECK_FALSE(it.run());
     CHECK(failures == 10);
+}
+
+TEST_CASE("a connection goes on in a loop of one's own, and none of its functions waits") {
+    script_server server([](connection& c) {
+        c.request();
+        c.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: one\n\n");
+        c.wait_for_close();
+    });
+    sse::event_source source(options_for(server.url()));
+    strings heard;
+    source.on_message([&](const sse::source_event& event) {
+        heard.emplace_back(event.data);
+        source.close();
+    });
+    sse::posix::connection connection(source);
+    int waits = 0;
+    for (;; ++waits) {
+        const auto now = std::chrono::steady_clock::now();
+        const sse::source_task task = source.next(now);
+        if (task.step != sse::source_step::read) connection.close();
+        if (task.step == sse::source_step::finished) break;
+        if (task.step == sse::source_step::connect) {
+            connection.open(*task.request, now);
+            continue;
+        }
+        pollfd awaited = connection.awaited();
+        REQUIRE(::poll(&awaited, 1, 10'000) == 1);
+        connection.go_on(awaited.revents, now);
+    }
+    CHECK(heard == strings{"one"});
+    CHECK(waits < 10);
+    CHECK_FALSE(connection.is_open());
+    CHECK(connection.awaited().fd == -1);
 }

@@ -16,7 +16,8 @@ struct backoff_options {
     milliseconds reconnection_time{3000};
 
     /// So that clients do not come back all at once, something random is added: up to this after the first
-    /// failure, up to twice as much after each further one, but never more than `most_added`.
+    /// failure, up to twice as much after each further one, but never more than `most_added`. With 0 here and
+    /// above, the next attempt is made at once.
     milliseconds first_added{1000};
     milliseconds most_added{30'000};
 
@@ -42,7 +43,8 @@ struct attempt {
 /// \spec https://html.spec.whatwg.org/multipage/server-sent-events.html#reestablish-the-connection
 class backoff {
 public:
-    constexpr explicit backoff(const backoff_options& options = {}) noexcept
+    constexpr backoff() noexcept : backoff(backoff_options{}) {}
+    constexpr explicit backoff(const backoff_options& options) noexcept
         : options_(options), reconnection_time_(options.reconnection_time) {}
 
     /// What the server sent as `retry`.

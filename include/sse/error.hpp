@@ -30,8 +30,8 @@ enum class errc {
     url_port_invalid,        ///< client: the URL's port is not a number from 1 to 65535
     header_name_invalid,     ///< client, server: a header's name is no token
     header_value_invalid,    ///< client, server: a header's value holds a control character
-    method_invalid,          ///< client: the method is no token
-    last_event_id_invalid,   ///< client: the ID to begin with holds what no header can
+    method_invalid,          ///< client: the method is no token, has no response to read, or no body
+    last_event_id_invalid,   ///< client: the ID to begin with is too long, or holds what no header can
     status_refused,          ///< client: a status that is neither success nor a redirect
     no_content,              ///< client: 204, by which the server asks not to come back
     not_event_stream,        ///< client: a successful response of another media type
@@ -40,7 +40,7 @@ enum class errc {
     too_many_redirects,      ///< client: more in a row than `max_redirects`
     tls_unavailable,         ///< client: the URL is https, and the adapter has no TLS
     connection_ended,        ///< client: the response is complete, or the connection was closed
-    timed_out,               ///< client: silent for longer than `connect_timeout` or `idle_timeout`
+    timed_out,               ///< client: silent for longer than `response_timeout` or `idle_timeout`
     http_malformed,          ///< http1: a start line, a field or a chunk is not as HTTP/1.1 has it
     http_head_too_large,     ///< http1: a head exceeds `max_head_bytes` or `max_headers`
     http_framing,            ///< http1: fields contradict each other on where the body ends
@@ -62,15 +62,15 @@ constexpr std::string_view describe(errc code) noexcept {
         case errc::sink_failed: return "sink: did not take all the bytes";
         case errc::source_failed: return "source: could not be read";
         case errc::url_invalid: return "url: not an absolute URL, or with characters that none can hold";
-        case errc::url_scheme_unsupported: return "url: neither http nor https";
+        case errc::url_scheme_unsupported: return "url: does not begin with http:// or https://";
         case errc::url_has_credentials: return "url: holds a user name; send an Authorization header instead";
         case errc::url_host_invalid: return "url: the host is neither an ASCII name nor an address";
         case errc::url_port_invalid: return "url: the port is not a number from 1 to 65535";
         case errc::header_name_invalid: return "header: the name is not a token";
-        case errc::header_value_invalid: return "header: the value contains a control character";
-        case errc::method_invalid: return "method: not a token";
-        case errc::last_event_id_invalid: return "last event id: contains a character that no header can";
-        case errc::status_refused: return "response: the status is neither success nor a redirect";
+        case errc::header_value_invalid: return "header: the value contains a control character or line end";
+        case errc::method_invalid: return "method: not a token, HEAD or CONNECT, or GET with a body";
+        case errc::last_event_id_invalid: return "last event id: too long, or with what no header can hold";
+        case errc::status_refused: return "response: refused because of its status";
         case errc::no_content: return "response: 204, the server asks not to come back";
         case errc::not_event_stream: return "response: the media type is not text/event-stream";
         case errc::redirect_invalid: return "redirect: without a Location that could be followed";
@@ -93,7 +93,8 @@ constexpr std::string_view describe(errc code) noexcept {
 /// The category of this library's codes; its name is "sse".
 ///
 /// Its codes compare equal to the std::errc nearest in meaning (`invalid_argument`, `message_size`,
-/// `no_buffer_space`, `io_error`, `bad_message`, `protocol_error`).
+/// `no_buffer_space`, `io_error`, `bad_message`, `protocol_error`, `protocol_not_supported`,
+/// `connection_reset`, `timed_out`).
 const std::error_category& category() noexcept;
 
 std::error_code make_error_code(errc code) noexcept;

@@ -1,4 +1,4 @@
-// The browser's EventSource as a state machine, without a socket, a clock or a thread. Layer 5.
+// The browser's EventSource as a state machine, without a socket, a timer or a thread. Layer 5.
 //
 //     sse::event_source source({.url = "https://example.org/stream"});
 //     source.on_message([](const sse::source_event& event) { use(event.data); });
@@ -42,18 +42,25 @@ struct source_error {
     std::optional<milliseconds> retry_in{};  ///< when the next attempt is due; nothing where it is over
 };
 
+/// Times are written as `5s` or `250ms`. Where the compiler only says that no constructor matches, one of
+/// these has another type than it was given: options that are a variable of their own have it say which.
 struct event_source_options {
     std::string url{};
 
     std::string method = "GET";
     std::string body{};
+
+    /// Sent besides Accept, Cache-Control and Last-Event-ID, which are added. Some services want a
+    /// User-Agent.
     sse::headers headers{};
 
-    /// Called before each attempt with the headers above, to renew those that expire.
+    /// Called before each attempt with a fresh copy of the headers above, to set those that expire: what it
+    /// did for the attempt before is forgotten. See `set_header`.
     std::function<void(sse::headers&)> renew_headers{};
 
-    /// Whether the transport may keep what the server gives it to recognise the client by, such as cookies.
-    /// The headers above are sent in any case.
+    /// Whether the transport may keep what the server gives it to recognise the client by: curl::run then
+    /// sends its cookies back for as long as it runs; the posix adapter knows of none. The headers above are
+    /// sent in any case.
     bool with_credentials = false;
 
     /// Besides Authorization, Cookie, Proxy-Authorization and Host: headers that are for this origin alone. A
@@ -71,13 +78,15 @@ struct event_source_options {
 
     backoff_options backoff{};
 
-    /// After so many attempts in a row that failed there is no further one; 0 for no limit.
+    /// After so many attempts in a row that failed there is no further one; 0 for no limit. One whose stream
+    /// has ended counts, too: with 1 there is one attempt.
     std::uint32_t max_attempts = 0;
 
     std::uint32_t max_redirects = 20;  ///< as many as a browser follows
 
-    /// How long to wait for the head of a response; 0 for ever.
-    milliseconds connect_timeout{30'000};
+    /// How long to wait for the head of a response, connecting included; 0 for ever. This and the next are
+    /// counted from when the loop asks what to do: what a listener takes is not the server's fault.
+    milliseconds response_timeout{30'000};
 
     /// A stream that is silent for longer, without even a comment, is taken for dead; 0 for never.
     milliseconds idle_timeout{0};
@@ -88,10 +97,13 @@ struct event_source_options {
     /// What becomes of an event that a complete response ends in the middle of.
     sse::at_end at_end = sse::at_end::discard;
 
-    /// Tells an event after which no more is wanted, such as `[DONE]`. It is not delivered.
+    /// Tells an event after which no more is wanted, such as `[DONE]`. It is not delivered;
+    /// `saw_terminal_event()` says whether it came.
     std::function<bool(const event_view&)> is_terminal{};
 
+    /// What is retained of an event, or a comment. A stream that needs more closes the source.
     std::size_t max_event_bytes = parser_options{}.max_event_bytes;
+
     sse::text text = sse::text::replace;
 
     /// Evenly distributed over all values; for the pauses between attempts, not for secrets.
@@ -109,7 +121,7 @@ enum class source_step : unsigned char {
 /// In every step but `read` a connection that is still there is to be closed.
 struct source_task {
     source_step step = source_step::finished;
-    const sse::request* request = nullptr;                         ///< lives until the next call
+    const sse::request* request = nullptr;  ///< lives until the next call of `next` or `got_…`
     std::optional<std::chrono::steady_clock::time_point> until{};  ///< when to ask again at the latest
 };
 
@@ -165,10 +177,10 @@ constexpr std::optional<std::chrono::steady_clock::time_point> after(
 ///         switch (task.step) { … }
 ///     }
 ///
-/// Listeners are called from inside the functions that tell what happened; they may call any function of the
-/// source but these. Each call of `on` adds a listener; they are called in that order, with views that live
-/// during the call. What a listener throws passes through: the stream is then lost, and asked for again
-/// behind the event that was being delivered.
+/// Listeners and hooks are called from inside these functions; they may call any other of the source. Each
+/// call of `on` adds a listener, for as long as the source lives; they are called in that order, with views
+/// that live during the call. What a listener throws passes through: the stream is then lost, and asked for
+/// again behind the event that was being delivered.
 ///
 /// Allocates for each attempt, and for what the parser retains; not for an event.
 ///
@@ -189,41 +201,41 @@ public:
     event_source& operator=(const event_source&) = delete;
 
     /// \return what is wrong with the options: the codes of `parse_url` and `check_header`,
-    ///         `errc::method_invalid`, `errc::last_event_id_invalid`, `errc::event_too_large`
+    ///         `errc::method_invalid`, `errc::last_event_id_invalid`
     [[nodiscard]] static sse::error check(const event_source_options& options) {
         sse::url parsed;
         if (const sse::error invalid = parse_url(options.url, parsed)) return invalid;
         // Responses to these two have no body to read.
         const bool is_bodiless = options.method == "HEAD" || options.method == "CONNECT";
-        if (!detail::is_token(options.method) || is_bodiless) return errc::method_invalid;
+        const bool is_forgotten = options.method == "GET" && !options.body.empty();
+        if (!detail::is_token(options.method) || is_bodiless || is_forgotten) return errc::method_invalid;
         for (const header& header : options.headers) {
             if (const sse::error invalid = check_header(header.name, header.value)) return invalid;
         }
         if (!options.last_event_id.empty() && !is_sendable_id(options.last_event_id, SIZE_MAX)) {
             return errc::last_event_id_invalid;
         }
-        return options.last_event_id.size() > options.max_event_bytes ? errc::event_too_large : errc::ok;
+        const bool is_long = options.last_event_id.size() > options.max_event_bytes;
+        return is_long ? errc::last_event_id_invalid : errc::ok;
     }
 
     // Listening
 
     /// Events of one type.
     void on(std::string_view type, std::function<void(const source_event&)> listener) {
-        listeners_.emplace_back(type, std::move(listener));
+        if (listener) listeners_.emplace_back(type, std::move(listener));
     }
     /// Events of every type.
     void on_event(std::function<void(const source_event&)> listener) {
-        listeners_.emplace_back(std::nullopt, std::move(listener));
+        if (listener) listeners_.emplace_back(std::nullopt, std::move(listener));
     }
     void on_message(std::function<void(const source_event&)> listener) { on("message", std::move(listener)); }
-    void on_open(std::function<void()> listener) { on_open_.push_back(std::move(listener)); }
-    void on_error(std::function<void(const source_error&)> listener) {
-        on_error_.push_back(std::move(listener));
-    }
+    void on_open(std::function<void()> listener) { add(on_open_, std::move(listener)); }
+    void on_error(std::function<void(const source_error&)> listener) { add(on_error_, std::move(listener)); }
     void on_comment(std::function<void(std::string_view)> listener) {
-        on_comment_.push_back(std::move(listener));
+        add(on_comment_, std::move(listener));
     }
-    void on_retry(std::function<void(milliseconds)> listener) { on_retry_.push_back(std::move(listener)); }
+    void on_retry(std::function<void(milliseconds)> listener) { add(on_retry_, std::move(listener)); }
 
     // State
 
@@ -234,12 +246,17 @@ public:
         return state_ == state::closed ? sse::ready_state::closed : sse::ready_state::connecting;
     }
 
+    /// Whether a terminal event has closed it: else the end of a response may have cut the stream short.
+    bool saw_terminal_event() const noexcept { return saw_terminal_event_; }
+
     const sse::url& url() const noexcept { return url_; }  ///< the one given, whatever redirects there were
 
-    /// What the next attempt sends. Lives until the next call of a function that is not const.
+    /// What the next attempt sends, where a header can hold it. Lives until the next call of a function that
+    /// is not const.
     std::string_view last_event_id() const noexcept { return last_event_id_; }
 
-    /// Why it is closed: no error where `close()` or a terminal event did it.
+    /// Why it is closed: no error where `close()` or a terminal event did it, or the end of the response
+    /// where `reconnect_at_end` is off.
     std::error_code error() const noexcept { return error_; }
 
     /// Of streams, since the beginning.
@@ -252,9 +269,11 @@ public:
     void close() noexcept { move(input::over); }
 
     /// Connects at once, whatever the state: a connection is given up, a pause cut short, the row of failures
-    /// forgotten. The last event ID stays. May be called by a listener.
+    /// forgotten. The last event ID stays. May be called by a listener; by one of errors, it takes the pauses
+    /// and the limit on attempts away.
     void restart() noexcept {
         move(input::restart);
+        saw_terminal_event_ = false;
         error_ = {};
         backoff_.reset();
     }
@@ -271,17 +290,17 @@ public:
                     move(input::time);
                     break;
                 case state::ready:
-                    if (!has_request_ && !make_request()) {
-                        // Should a listener have made it start anew, it fails no more often than it is asked.
-                        if (state_ == state::ready) return {source_step::wait, nullptr, now};
-                        break;
+                    if (!has_request_ && !make_request() && state_ == state::ready) {
+                        // A listener has made it start anew: it fails no more often than it is asked.
+                        return {source_step::wait, nullptr, now};
                     }
-                    move(input::sent);
+                    if (!move(input::sent)) break;  // the hook has closed it
                     opened_at_.reset();
-                    deadline_ = detail::after(now, options_.connect_timeout);
-                    return {source_step::connect, &request_, deadline_};
+                    is_fed_ = true;
+                    return {source_step::connect, &request_, detail::after(now, options_.response_timeout)};
                 case state::requesting:
                 case state::open:
+                    if (std::exchange(is_fed_, false)) deadline_ = detail::after(now, timeout());
                     if (!deadline_ || now < *deadline_) return {source_step::read, nullptr, deadline_};
                     lose({.code = errc::timed_out}, now);
                     break;
@@ -297,7 +316,10 @@ public:
     void got_response(const response& response, time_point now) {
         if (state_ != state::requesting) return;
         const std::string_view type = find_header(response.headers, "Content-Type").value_or("");
-        switch (options_.policy(response.status, type)) {
+        const response_action action = options_.policy ? options_.policy(response.status, type)
+                                                       : standard_action(response.status, type);
+        if (state_ != state::requesting) return;  // the policy has closed it
+        switch (action) {
             case response_action::open: return open(response, now);
             case response_action::redirect: return follow(response);
             case response_action::reconnect:
@@ -314,7 +336,7 @@ public:
     void got_bytes(std::string_view bytes, time_point now) {
         if (state_ != state::open) return;
         received_bytes_ += bytes.size();
-        deadline_ = detail::after(now, options_.idle_timeout);
+        is_fed_ = true;
         read(now, [&](auto& handler) { return parser_.feed(bytes, handler); });
     }
 
@@ -354,7 +376,12 @@ private:
 
         void on_event(const event_view& event) {
             if (is_over()) return;
-            if (source.options_.is_terminal && source.options_.is_terminal(event)) return source.close();
+            const bool is_last = source.options_.is_terminal && source.options_.is_terminal(event);
+            if (is_over()) return;
+            if (is_last) {
+                source.saw_terminal_event_ = true;
+                return source.close();
+            }
             source_event with_origin{event, source.origin_};
             notify(source.listeners_, [&](const auto& entry) {
                 const bool is_meant = !entry.first || *entry.first == event.type;
@@ -374,6 +401,11 @@ private:
             });
         }
     };
+
+    template <class Listener>
+    static void add(std::list<Listener>& listeners, Listener listener) {
+        if (listener) listeners.push_back(std::move(listener));
+    }
 
     /// Those that listened when it began: a listener may add others.
     template <class Listeners, class Call>
@@ -402,7 +434,11 @@ private:
             time_point now;
             bool returned = false;
             ~guard() {
-                if (!returned && source.move(input::lost)) source.wait(now, source.random(), {});
+                if (returned || !source.move(input::lost)) return;
+                source.wait(now, source.random(), {});
+                if (!source.is_exhausted()) return;
+                source.move(input::over);
+                source.error_ = errc::connection_ended;
             }
         } guard{*this, now};
         call();
@@ -419,8 +455,9 @@ private:
     }
 
     void open(const response& response, time_point now) {
-        const std::string_view coding = find_header(response.headers, "Content-Encoding").value_or("");
-        if (!coding.empty() && !equal_ignoring_case(coding, "identity")) {
+        for (const auto& [name, coding] : response.headers) {
+            if (!equal_ignoring_case(name, "Content-Encoding")) continue;
+            if (coding.empty() || equal_ignoring_case(coding, "identity")) continue;
             return fail({.code = errc::http_unsupported, .status = response.status});
         }
         move(input::accepted);
@@ -429,7 +466,7 @@ private:
                                .text = options_.text});
         origin_ = origin(request_.url);
         opened_at_ = now;
-        deadline_ = detail::after(now, options_.idle_timeout);
+        is_fed_ = true;
         const connection_handler handler{*this};
         lose_on_exception(now, [&] {
             notify(on_open_, [&](const auto& listener) {
@@ -441,9 +478,9 @@ private:
     void lose(source_error error, time_point now, std::optional<milliseconds> retry_after = {}) {
         if (detail::next_state(state_, input::lost) == state_) return;
         const std::uint64_t chance = options_.random ? options_.random() : random();  // it may throw
-        move(input::lost);
+        if (!move(input::lost)) return;
         const milliseconds pause = wait(now, chance, retry_after);
-        if (options_.max_attempts != 0 && backoff_.failures() >= options_.max_attempts) return fail(error);
+        if (is_exhausted()) return fail(error);
         error.retry_in = pause;
         notify(on_error_, [&](const auto& listener) { listener(error); });
     }
@@ -455,6 +492,15 @@ private:
         const milliseconds pause = backoff_.next(random, last);
         deadline_ = detail::after(now, pause).value_or(now);
         return pause;
+    }
+
+    bool is_exhausted() const noexcept {
+        return options_.max_attempts != 0 && backoff_.failures() >= options_.max_attempts;
+    }
+
+    /// For how long the server may be silent.
+    milliseconds timeout() const noexcept {
+        return state_ == state::open ? options_.idle_timeout : options_.response_timeout;
     }
 
     void fail(const source_error& error) {
@@ -501,7 +547,7 @@ private:
         if (++redirects_ > options_.max_redirects) return refuse(errc::too_many_redirects);
 
         const bool is_post = request_.method == "POST";
-        const bool is_get = request_.method == "GET" || request_.method == "HEAD";
+        const bool is_get = request_.method == "GET";
         if ((response.status <= 302 && is_post) || (response.status == 303 && !is_get)) {
             request_.method = "GET";
             request_.body.clear();
@@ -553,8 +599,10 @@ private:
 
     state state_ = state::ready;
     std::optional<time_point> deadline_{};  // of the state, if it has one
+    bool is_fed_ = false;                   // by the server: the deadline is to be counted anew
     std::optional<time_point> opened_at_{};  // the stream of this attempt
     std::error_code error_{};
+    bool saw_terminal_event_ = false;
     sse::backoff backoff_;
 
     sse::request request_{};

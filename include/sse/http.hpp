@@ -97,6 +97,13 @@ inline std::optional<std::string_view> find_header(const headers& fields, std::s
     return std::nullopt;
 }
 
+/// Puts a field in the place of all those of its name, in any case.
+/// \complexity linear in the number of fields
+inline void set_header(headers& fields, std::string_view name, std::string_view value) {
+    std::erase_if(fields, [&](const header& field) { return equal_ignoring_case(field.name, name); });
+    fields.push_back({std::string(name), std::string(value)});
+}
+
 /// \return `errc::header_name_invalid` or `errc::header_value_invalid` where a field could forge another one
 /// \spec RFC 9110, section 5.1 and 5.5
 constexpr error check_header(std::string_view name, std::string_view value) noexcept {
@@ -390,6 +397,8 @@ constexpr response_action retrying_action(int status, std::string_view content_t
 
 namespace detail {
 
+inline constexpr std::string_view months = "JanFebMarAprMayJunJulAugSepOctNovDec";
+
 /// Reads a date without its day's name. In the form stand y, d, h, m and s for digits, `***` for the name of
 /// the month, and all else for itself.
 constexpr std::optional<std::int64_t> read_date(std::string_view date, std::string_view form) noexcept {
@@ -410,7 +419,6 @@ constexpr std::optional<std::int64_t> read_date(std::string_view date, std::stri
     }
     if (form.find("yyyy") == std::string_view::npos) year += year < 70 ? 2000 : 1900;
 
-    constexpr std::string_view months = "JanFebMarAprMayJunJulAugSepOctNovDec";
     const std::size_t month_at = months.find(date.substr(form.find("***"), 3));
     if (month_at == std::string_view::npos || month_at % 3 != 0) return std::nullopt;
     const std::chrono::year_month_day ymd(std::chrono::year(year),
@@ -438,9 +446,34 @@ constexpr std::optional<std::int64_t> parse_http_date(std::string_view date) noe
     return std::nullopt;
 }
 
+/// The date in today's form: "Sun, 06 Nov 1994 08:49:37 GMT".
+/// \pre the year has four digits
+/// \spec RFC 9110, section 5.6.7
+inline std::string format_http_date(std::int64_t seconds_since_1970) {
+    const auto days = std::chrono::floor<std::chrono::days>(std::chrono::seconds(seconds_since_1970));
+    const std::chrono::year_month_day date{std::chrono::sys_days(days)};
+    const auto time = static_cast<int>(seconds_since_1970 - std::int64_t{days.count()} * 86'400);
+    constexpr std::string_view names = "ThuFriSatSunMonTueWed";  // day 0 was a Thursday
+
+    std::string result;
+    const auto put = [&](int number, const char* behind) {
+        if (number < 10) result += '0';
+        result.append(std::to_string(number)).append(behind);
+    };
+    const auto weekday = static_cast<std::size_t>((days.count() % 7 + 7) % 7);
+    result.append(names.substr(3 * weekday, 3)).append(", ");
+    put(static_cast<int>(unsigned{date.day()}), " ");
+    result.append(detail::months.substr(3 * (unsigned{date.month()} - 1), 3)).append(" ");
+    put(int{date.year()}, " ");
+    put(time / 3600, ":");
+    put(time / 60 % 60, ":");
+    put(time % 60, " GMT");
+    return result;
+}
+
 /// How long a response asks to wait, by Retry-After: seconds, or a date, which is held against the response's
-/// own Date, for these two come from one clock. Without that a date says nothing; whoever has a clock may add
-/// to the response when it came, as section 6.6.1 has recipients do.
+/// own Date, for these two come from one clock. Without that a date says nothing; the adapters then add when
+/// the response came.
 ///
 /// \return nothing where it does not ask, or not in a way that can be understood; never below zero
 /// \spec RFC 9110, section 10.2.3

@@ -230,7 +230,8 @@ private:
 /// \spec RFC 9112
 class response_reader {
 public:
-    explicit response_reader(const http1_options& options = {}) : lines_(options) {}
+    response_reader() : response_reader(http1_options{}) {}
+    explicit response_reader(const http1_options& options) : lines_(options) {}
 
     /// Takes bytes off the front of `bytes`, up to the end of the next part, which may need no bytes.
     ///
@@ -446,7 +447,8 @@ private:
 /// \spec RFC 9112
 class request_reader {
 public:
-    explicit request_reader(const http1_options& options = {}) : lines_(options) {}
+    request_reader() : request_reader(http1_options{}) {}
+    explicit request_reader(const http1_options& options) : lines_(options) {}
 
     /// Takes bytes off the front of `bytes`, up to the end of the head.
     ///

@@ -102,9 +102,11 @@ private:
 template <class Memory>
 class basic_parser {
 public:
+    constexpr basic_parser() : basic_parser(parser_options{}) {}
+
     /// \post `error()` is set where `options.last_event_id` alone exceeds the limit
     /// \throws what allocating a copy of `options.last_event_id` throws
-    constexpr explicit basic_parser(const parser_options& options = {})
+    constexpr explicit basic_parser(const parser_options& options)
         : kept_(options.max_event_bytes), text_(options.text) {
         start_from(options.last_event_id);
     }

@@ -50,11 +50,15 @@ class Client(unittest.TestCase):
         self.assertEqual((result.returncode, result.stdout, script.connections), (1, b"", 0))
         self.assertRegex(result.stderr.decode(), r"\Allm_client: header: [^\n]*\n\Z")
 
-    def test_takes_an_answer_that_ends_without_done(self):
-        with Script(CHUNKED + chunk(b"data: a\n\ndata: b") + LAST_CHUNK) as script:
+    def test_says_so_where_an_answer_ends_without_done(self):
+        """The last event is shown, though its blank line is missing."""
+        script = Script(CHUNKED + chunk(b"data: a\n\ndata: b") + LAST_CHUNK)
+        self.assertEqual(self.fails("cut short", script), b"a\nb\n")
+
+    def test_takes_a_done_without_its_blank_line(self):
+        with Script(CHUNKED + chunk(b"data: a\n\ndata: [DONE]") + LAST_CHUNK) as script:
             result = ask(script.url)
-        self.assertEqual((result.returncode, result.stdout, result.stderr), (0, b"a\nb\n", b""))
-        self.assertEqual(script.connections, 1)
+        self.assertEqual((result.returncode, result.stdout, result.stderr), (0, b"a\n", b""))
 
     def test_does_not_ask_again(self):
         self.assertEqual(self.fails("", Script(CHUNKED + chunk(b"data: a\n\ndata: b"))), b"a\n")

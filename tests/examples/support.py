@@ -176,7 +176,7 @@ class Stream:
 class Terminal:
     """A program that goes on running, with a terminal for standard output; it is as wide as told, and read."""
 
-    def __init__(self, name, *arguments, columns=80, environment=None, is_read=True):
+    def __init__(self, name, *arguments, columns=80, environment=None, is_read=True, **options):
         self.columns = columns
         self.ours, theirs = pty.openpty()
         try:
@@ -184,7 +184,7 @@ class Terminal:
             tty.setraw(theirs)  # else it would write CR LF for LF
             variables = {key: value for key, value in os.environ.items() if key != "NO_COLOR"} | (environment or {})
             self.process = subprocess.Popen([program(name), *arguments], stdin=subprocess.PIPE, stdout=theirs,
-                                            stderr=subprocess.PIPE, env=variables)
+                                            stderr=subprocess.PIPE, env=variables, **options)
         finally:
             os.close(theirs)
         self.bytes = bytearray()

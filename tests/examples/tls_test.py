@@ -68,7 +68,7 @@ class Tls(unittest.TestCase):
         with Script(STREAM) as plain, self.serve(self.good, redirect(plain.url)) as script:
             result = run("sse-cat", "--cacert", f"{self.good}.pem", script.url)
         self.assertEqual((result.returncode, result.stdout, plain.connections), (1, b"", 0))
-        self.assertRegex(result.stderr.decode(), r"\Asse-cat: redirect: [^\n]*\n\Z")
+        self.assertRegex(result.stderr.decode(), r"\Asse-cat: localhost:\d+: redirect: [^\n]*\n\Z")
 
     def test_a_redirect_from_http_to_https_takes_no_secret_along(self):
         with self.serve(self.good, NO_CONTENT) as encrypted:

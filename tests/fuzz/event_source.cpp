@@ -92,7 +92,7 @@ sse::event_source_options options_of(std::string_view words) {
     options.reconnect_at_end = choose('o', true, false);
     options.max_attempts = choose('a', 0U, 1U, 3U);
     options.max_redirects = choose('r', 20U, 0U, 2U);
-    options.connect_timeout = sse::milliseconds(choose('c', 30'000, 0, 1, -1));
+    options.response_timeout = sse::milliseconds(choose('c', 30'000, 0, 1, -1));
     options.idle_timeout = sse::milliseconds(choose('s', 0, 5000, 1));
     const sse::milliseconds ever = (sse::milliseconds::max)();
     const sse::milliseconds none{0};
@@ -185,7 +185,8 @@ private:
                 apply(source_input::accepted);
                 stream_.emplace();
                 stream_->begun_with = source_.last_event_id();
-                opened_at_ = heard_at_ = now_;
+                opened_at_ = now_;
+                is_fed_ = true;
             }
             hear();
         });
@@ -323,6 +324,7 @@ private:
         const std::size_t most_calls = 8 + 4 * acts_.size();
         sse::source_task task;
         bool returned = false;
+        if (std::exchange(is_fed_, false)) heard_at_ = now_;  // silence is counted from here
         tell([&] { task = source_.next(now_), returned = true; });
         require(calls_ <= most_calls);
         if (!returned) return;
@@ -340,13 +342,14 @@ private:
                 require(state_ == source_state::ready);
                 apply(source_input::sent);
                 heard_at_ = now_;
+                is_fed_ = true;
                 check_request(*task.request);
-                check_until(task, options_.connect_timeout);
+                check_until(task, options_.response_timeout);
                 break;
             case source_step::read:
                 require(state_ == source_state::requesting || state_ == source_state::open);
                 check_until(task,
-                            state_ == source_state::open ? options_.idle_timeout : options_.connect_timeout);
+                            state_ == source_state::open ? options_.idle_timeout : options_.response_timeout);
                 break;
             case source_step::wait:
                 require(state_ == source_state::waiting && task.until &&
@@ -398,7 +401,7 @@ private:
     void read(std::string_view bytes) {
         const std::unique_ptr<char[]> block(new char[bytes.size()]);  // a view kept too long is seen
         bytes.copy(block.get(), bytes.size());
-        if (stream_) stream_->bytes += bytes, heard_at_ = now_;
+        if (stream_) stream_->bytes += bytes, is_fed_ = true;
         tell([&] { source_.got_bytes({block.get(), bytes.size()}, now_); });
     }
 
@@ -516,6 +519,7 @@ private:
     std::size_t calls_ = 0;  // of listeners, and others, in this call
     time_point opened_at_{};
     time_point heard_at_{};
+    bool is_fed_ = false;  // heard since it was last asked what to do
     std::optional<time_point> due_{};
     sse::milliseconds reconnection_time_ = options_.backoff.reconnection_time;
 

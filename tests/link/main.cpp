@@ -1,5 +1,9 @@
+#include <sse/adapters/posix.hpp>
 #include <sse/fmt.hpp>
 #include <sse/sse.hpp>
+#ifdef SSE_TEST_CURL
+#include <sse/adapters/curl.hpp>
+#endif
 
 const std::error_category* category_seen_by_other();
 

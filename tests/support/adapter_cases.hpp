@@ -31,6 +31,7 @@
 #include <mutex>
 #include <optional>
 #include <random>
+#include <semaphore>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -57,6 +58,7 @@ inline struct {
     std::condition_variable changed{};
     bool is_asked = false;  // for the slow one
     bool is_answered = false;
+    int questions = 0;
     bool is_signal_blocked = false;  // on the thread that asks
 
     void ask_and_wait() {
@@ -65,6 +67,7 @@ inline struct {
         ::pthread_sigmask(SIG_BLOCK, nullptr, &blocked);
         is_signal_blocked = sigismember(&blocked, SIGUSR1) == 1;
         is_asked = true;
+        ++questions;
         changed.notify_all();
         changed.wait_for(lock, guard, [this] { return is_answered; });
         is_asked = false;
@@ -281,8 +284,8 @@ TEST_CASE("a body is sent whole, whatever its bytes and however many") {
         std::string method;
         std::string body;
     };
-    for (const row& each : {row{"POST", ""}, row{"POST", large}, row{"PUT", std::string("a\0b", 3)},
-                            row{"GET", "body"}, row{"QUERY", "body"}}) {
+    for (const row& each :
+         {row{"POST", ""}, row{"POST", large}, row{"PUT", std::string("a\0b", 3)}, row{"QUERY", "body"}}) {
         CAPTURE(each.method);
         CAPTURE(each.body.size());
         script_server server([](connection& c) { c.request(), c.send(no_content); });
@@ -620,6 +623,26 @@ TEST_CASE("what a response asks to wait is waited") {
     }
 }
 
+TEST_CASE("a date to wait for is held against the clock where the response has no date of its own") {
+    script_server server([](connection& c) {
+        c.request();
+        const auto now = std::chrono::system_clock::now().time_since_epoch();
+        const std::string in_two_minutes =
+            sse::format_http_date(std::chrono::floor<std::chrono::seconds>(now).count() + 120);
+        c.send(answer(503, "Retry-After: " + in_two_minutes + "\r\n"));
+    });
+    sse::event_source_options options = options_for(server.url());
+    options.policy = sse::retrying_action;
+    options.random = [] { return std::uint64_t{0}; };
+    client it(std::move(options));
+    it.source.on_error([&](const sse::source_error&) { it.source.close(); });
+    CHECK_FALSE(it.run());
+    REQUIRE(it.errors.size() == 1);
+    CHECK(it.errors[0].retry_in > sse::milliseconds(100s));
+    CHECK(it.errors[0].retry_in < sse::milliseconds(121s));
+    CHECK(server.connections() == 1);
+}
+
 TEST_CASE("what an interim response asks for is not what the final one does") {
     script_server server([](connection& c) {
         c.request();
@@ -768,24 +791,6 @@ TEST_CASE("a stream that falls silent is given up") {
     CHECK(it.errors[0].code == sse::errc::timed_out);
 }
 
-TEST_CASE("any byte keeps a stream alive") {
-    script_server server([](connection& c) {
-        c.request();
-        c.send(chunked_head);
-        for (int i = 0; i < 20; ++i) {
-            c.pause(20ms);
-            c.send(chunk(i == 0 ? ":" : "x"));
-        }
-        c.send(chunk("\n") + "0\r\n\r\n");
-    });
-    sse::event_source_options options = options_for(server.url());
-    options.idle_timeout = 300ms;
-    options.reconnect_at_end = false;
-    client it(std::move(options));
-    CHECK_FALSE(it.run());
-    CHECK(it.log == strings{"open", "comment " + std::string(19, 'x')});
-}
-
 TEST_CASE("no response in time is a failure, however busy the server is") {
     for (const std::string_view endless :
          {"", "x", "HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 200 OK\r\nX: "}) {
@@ -800,7 +805,7 @@ TEST_CASE("no response in time is a failure, however busy the server is") {
             }
         });
         sse::event_source_options options = options_for(server.url(), 2);
-        options.connect_timeout = 50ms;
+        options.response_timeout = 50ms;
         client it(std::move(options));
         const std::error_code error = it.run();
         if (endless != "x") CHECK(error == sse::errc::timed_out);  // that one is no HTTP from its first byte
@@ -920,6 +925,40 @@ TEST_CASE("a head is bounded") {
         CHECK(it.run() == sse::errc::http_head_too_large);
         CHECK(it.log == strings{"lost", "over"});
         CHECK(server.connections() == 2);
+    }
+}
+
+TEST_CASE("interim responses and trailers without end are bounded") {
+    struct row {
+        std::string begin;
+        std::string endless;
+        strings log;
+    };
+    const std::string trailer = "X: " + std::string(1000, 'y') + "\r\n";
+    for (const row& each :
+         {row{"", "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", {"lost", "over"}},
+          row{"", "HTTP/1.1 100 Continue\r\n\r\n", {"lost", "over"}},
+          row{std::string(chunked_head) + "0\r\n", trailer, {"open", "lost", "open", "over"}}}) {
+        CAPTURE(each.endless.substr(0, 30));
+        constexpr std::size_t bound = std::size_t{64}
+                                      << 20;  // far more than what the system holds on the way
+        std::atomic<std::size_t> most = 0;
+        script_server server([&](connection& c) {
+            c.request();
+            c.send(each.begin);
+            std::string many;
+            while (many.size() < 16'384) many += each.endless;
+            for (std::size_t sent = 0; sent < bound; sent += many.size()) {
+                most = std::max(most.load(), sent);
+                c.send(many);
+            }
+            most = bound;
+        });
+        client it(options_for(server.url(), 2));
+        CHECK(it.run() == sse::errc::http_head_too_large);
+        CHECK(it.log == each.log);
+        CHECK(server.connections() == 2);
+        CHECK(most < bound);
     }
 }
 
@@ -1054,6 +1093,101 @@ TEST_CASE("what a hook throws passes through, too") {
     CHECK(server.connections() == 1);
 }
 
+TEST_CASE("a hook may close the source, and that is that") {
+    struct row {
+        std::string_view hook;
+        int connections;
+        strings log;
+    };
+    for (const row& each :
+         {row{"renew_headers", 0, {}}, row{"policy", 1, {}}, row{"is_terminal", 1, {"open"}}}) {
+        CAPTURE(each.hook);
+        script_server server([](connection& c) {
+            c.request();
+            c.send(std::string(stream_head) + "data: one\n\ndata: two\n\n");
+        });
+        sse::event_source* source = nullptr;
+        sse::event_source_options options = options_for(server.url());
+        options.renew_headers = [&](sse::headers&) {
+            if (each.hook == "renew_headers") source->close();
+        };
+        options.policy = [&](int status, std::string_view type) {
+            if (each.hook == "policy") source->close();
+            return sse::standard_action(status, type);
+        };
+        options.is_terminal = [&](const sse::event_view&) {
+            if (each.hook == "is_terminal") source->close();
+            return false;
+        };
+        client it(std::move(options));
+        source = &it.source;
+        CHECK_FALSE(it.run());
+        CHECK(it.log == each.log);
+        CHECK(it.source.ready_state() == sse::ready_state::closed);
+        CHECK_FALSE(it.source.saw_terminal_event());
+        CHECK(server.connections() == each.connections);
+    }
+}
+
+TEST_CASE("what a listener takes is not the server's silence") {
+    std::promise<void> begun;
+    std::promise<void> sent;
+    script_server server([&](connection& c) {
+        c.request();
+        if (c.number() > 1) return c.send(no_content);
+        c.send(std::string(stream_head) + numbered_event(1) + numbered_event(2) + numbered_event(3));
+        begun.get_future().wait_for(guard);  // so that the others do not come together with these
+        c.send(numbered_event(4) + numbered_event(5) + numbered_event(6));
+        c.close();
+        sent.set_value();
+    });
+    sse::event_source_options options = options_for(server.url());
+    options.idle_timeout = 30ms;
+    options.reconnect_at_end = false;
+    client it(std::move(options));
+    // All is there before the first event is done with: only the source itself can be late.
+    it.source.on_message([&](const sse::source_event& event) {
+        if (event.data == "event 1") begun.set_value(), sent.get_future().wait_for(guard);
+        std::this_thread::sleep_for(60ms);
+    });
+    CHECK_FALSE(it.run());
+    CHECK(it.log == strings{"open", "message event 1 1", "message event 2 2", "message event 3 3",
+                            "message event 4 4", "message event 5 5", "message event 6 6"});
+    CHECK(it.errors.empty());
+    CHECK(server.connections() == 1);
+}
+
+TEST_CASE("a server has all of its time once a listener is done") {
+    std::binary_semaphore done{0};
+    script_server server([&](connection& c) {
+        c.request();
+        c.send(std::string(stream_head) + "data: one\n\n");
+        if (done.try_acquire_for(guard)) c.send("data: two\n\n");
+        c.wait_for_close();
+    });
+    sse::event_source_options options =
+        options_for(server.url(), 20);  // one of them will be answered in time
+    options.idle_timeout = 30ms;
+    client it(std::move(options));
+    it.source.on_message([&](const sse::source_event& event) {
+        if (event.data == "two") return it.source.close();
+        std::this_thread::sleep_for(60ms);
+        done.release();
+    });
+    CHECK_FALSE(it.run());
+    CHECK(it.log.back() == "message two ");
+}
+
+TEST_CASE("what a hook takes is not the server's, either") {
+    script_server server([](connection& c) { c.request(), c.send(no_content); });
+    sse::event_source_options options =
+        options_for(server.url(), 20);  // one of them will be answered in time
+    options.response_timeout = 40ms;
+    options.renew_headers = [](sse::headers&) { std::this_thread::sleep_for(60ms); };
+    client it(std::move(options));
+    CHECK(it.run() == sse::errc::no_content);
+}
+
 TEST_CASE("a source that another loop has left in the middle is taken over") {
     script_server server([](connection& c) { c.request(), c.send(no_content); });
     client it(options_for(server.url()));
@@ -1088,7 +1222,7 @@ struct elsewhere {
           }) {
         sse::event_source_options options = options_for(server.url(), 0);
         options.backoff = in_an_hour;
-        options.connect_timeout = 1h;
+        options.response_timeout = 1h;
         it = std::make_unique<client>(std::move(options));
         const auto reach = [this](const auto&) { reached.set_value(); };
         if (where == place::reading) it->source.on_message(reach);
@@ -1189,6 +1323,16 @@ TEST_CASE("what a source is told before it runs is done") {
     CHECK(server.connections() == 1);
 }
 
+TEST_CASE("what a source is told last counts, however much it was told before") {
+    script_server server([](connection& c) { c.request(), c.send(no_content); });
+    client it(options_for(server.url()));
+    for (int i = 0; i < 100'000; ++i) it.remote.restart();  // more than a pipe holds
+    it.remote.close();
+    CHECK_FALSE(it.run());
+    CHECK(it.log.empty());
+    CHECK(server.connections() == 0);
+}
+
 TEST_CASE("who tells a source to close does not wait, and finds errno as it was") {
     script_server server([](connection& c) { c.request(), c.send(no_content); });
     client it(options_for(server.url()));
@@ -1213,7 +1357,7 @@ TEST_CASE("a source is closed while its host's name is looked up") {
 
 TEST_CASE("a name that takes too long is given up") {
     sse::event_source_options options = options_for("http://slow.test/", 1);
-    options.connect_timeout = 30ms;
+    options.response_timeout = 30ms;
     client it(std::move(options));
     CHECK(it.run() == sse::errc::timed_out);
     CHECK(slow_name.wait_for_question());  // which is still unanswered

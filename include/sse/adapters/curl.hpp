@@ -13,7 +13,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <climits>
 #include <cstddef>
 #include <exception>
 #include <functional>
@@ -35,11 +34,14 @@ struct run_options {
     sse::remote* remote = nullptr;
 
     /// Sets options of libcurl before each request, after those that are set here: a proxy, certificates, a
-    /// user's name. Certificates are checked unless this says otherwise. A redirect to another origin goes
-    /// without the user's name, password, token and cookies that are set here.
-    std::function<void(CURL*)> configure{};
+    /// user's name. Certificates are checked unless this says otherwise. Headers and codings are better left
+    /// alone.
+    ///
+    /// Redirects come here, too: the URL says where the request goes. At another origin than the source's,
+    /// CURLOPT_USERPWD, CURLOPT_XOAUTH2_BEARER, CURLOPT_COOKIE and CURLOPT_NETRC are undone.
+    std::function<void(CURL*, const sse::url&)> configure{};
 
-    http1_options head{};  ///< bounds the heads of responses, whatever the version of HTTP
+    http1_options limits{};  ///< of the heads of responses, whatever the version of HTTP
 };
 
 /// The category of libcurl's codes.
@@ -93,7 +95,7 @@ inline void check(CURLMcode code) {
 class transfer {
 public:
     transfer(event_source& source, const run_options& options)
-        : source_(source), options_(options), lines_(options.head) {
+        : source_(source), options_(options), lines_(options.limits) {
         static const CURLcode initialised = ::curl_global_init(CURL_GLOBAL_DEFAULT);
         if (initialised != CURLE_OK) throw std::system_error(initialised, category(), "curl_global_init");
         multi_.reset(check(::curl_multi_init()));
@@ -140,15 +142,17 @@ public:
         set(CURLOPT_HEADERDATA, this);
         set(CURLOPT_WRITEFUNCTION, &on_body);
         set(CURLOPT_WRITEDATA, this);
-        if (options_.configure) options_.configure(easy_.get());
+        if (options_.configure) options_.configure(easy_.get(), request.url);
         if (!same_origin(request.url, source_.url())) {
             // A redirect has led here. Credentials are for where they were meant to go.
             for (const CURLoption secret :
                  {CURLOPT_USERNAME, CURLOPT_PASSWORD, CURLOPT_XOAUTH2_BEARER, CURLOPT_COOKIE}) {
                 set(secret, static_cast<const char*>(nullptr));
             }
+            set(CURLOPT_NETRC, static_cast<long>(CURL_NETRC_IGNORED));
         }
 
+        lines_.reset();
         begin_head();
         refused_ = {};
         check(::curl_multi_add_handle(multi_.get(), easy_.get()));
@@ -163,7 +167,10 @@ public:
             other.events = CURL_WAIT_POLLIN;
         }
         const unsigned others = options_.remote != nullptr ? 1 : 0;
-        check(::curl_multi_poll(multi_.get(), &other, others, milliseconds_until(until), nullptr));
+        int timeout = sse::detail::milliseconds_until(until);
+        // While it connects, libcurl may have something to do of which it wakes nobody: a host's next address.
+        if (is_open_ && !is_told_) timeout = std::min(timeout, 500);
+        check(::curl_multi_poll(multi_.get(), &other, others, timeout, nullptr));
     }
 
     void go_on() {
@@ -179,12 +186,6 @@ public:
 
 private:
     static time_point now() { return time_point::clock::now(); }
-
-    static int milliseconds_until(std::optional<time_point> time) {
-        if (!time) return INT_MAX;
-        const auto left = std::chrono::ceil<std::chrono::milliseconds>(*time - now()).count();
-        return static_cast<int>(std::clamp<decltype(left)>(left, 0, INT_MAX));
-    }
 
     template <class Value>
     void set(CURLoption option, Value value) {
@@ -217,7 +218,7 @@ private:
         if (!find_header(request.headers, "Content-Type")) add("Content-Type:");
         for (const auto& [name, value] : request.headers) {
             if (sse::detail::is_written_apart(name) && !equal_ignoring_case(name, "Host")) continue;
-            add(value.empty() ? name + ';' : name + ": " + value);
+            add(sse::detail::trim(value).empty() ? name + ';' : name + ": " + value);
         }
         set(CURLOPT_HTTPHEADER, headers_.get());
     }
@@ -251,7 +252,6 @@ private:
     // The head
 
     void begin_head() {
-        lines_.reset();
         response_ = {};
         is_complete_ = false;
         is_told_ = false;
@@ -259,7 +259,6 @@ private:
 
     void got_line(std::string_view bytes) {
         if (bytes.starts_with("HTTP/")) begin_head();
-        else if (is_told_) return;  // trailers
         std::string_view line;
         if (!lines_.take_line(bytes, line, refused_)) return;
         if (line.empty()) end_head();
@@ -271,9 +270,10 @@ private:
         ::curl_easy_getinfo(easy_.get(), CURLINFO_RESPONSE_CODE, &status);
         response_.status = static_cast<int>(status);
         is_complete_ = status >= 200;
-        // Interim responses are skipped. Where somebody is to prove who he is, libcurl may do so by itself,
-        // and this is not the last response then.
-        if (is_complete_ && status != 401 && status != 407) tell_response();
+        // Interim responses are skipped. Where somebody is to prove who he is, libcurl may have been told
+        // how, and this is not the last response then.
+        const bool may_go_on = options_.configure && (status == 401 || status == 407);
+        if (is_complete_ && !may_go_on) tell_response();
     }
 
     /// For an event stream this is as soon as its head is there.
@@ -282,7 +282,7 @@ private:
         std::erase_if(response_.headers, [](const header& header) {
             return equal_ignoring_case(header.name, "Content-Encoding");  // libcurl undoes it
         });
-        source_.got_response(response_, now());
+        source_.got_response(sse::detail::with_date(response_), now());
     }
 
     void finish(CURLcode code) {

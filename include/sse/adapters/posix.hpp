@@ -11,12 +11,10 @@
 #include "../http1.hpp"
 #include "remote.hpp"
 
-#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
-#include <climits>
 #include <csignal>
 #include <cstddef>
 #include <memory>
@@ -45,7 +43,7 @@ struct run_options {
     /// the whole way to the response, and the silence after it.
     milliseconds write_timeout{10'000};
 
-    http1_options http1{};
+    http1_options limits{};  ///< of the heads of responses
 };
 
 /// The category of what `getaddrinfo` reports.
@@ -132,13 +130,30 @@ private:
     std::string port_;
 };
 
-/// One connection after the other, none of whose functions waits.
+inline std::optional<time_point> earlier(std::optional<time_point> a, std::optional<time_point> b) {
+    return !a || (b && *b < *a) ? b : a;
+}
+
+}  // namespace detail
+
+/// What `run` does, for a poll loop of one's own: one connection after the other, and no function that waits.
+///
+///     const sse::source_task task = source.next(now);
+///     if (task.step != sse::source_step::read) connection.close();
+///     if (task.step == sse::source_step::connect) connection.open(*task.request, now), ask_again();
+///     …  // poll for connection.awaited(), until task.until or connection.deadline()
+///     connection.go_on(revents, now);
 class connection {
 public:
-    connection(event_source& source, const run_options& options)
-        : source_(source), options_(options), reader_(options.http1) {}
+    using time_point = event_source::time_point;
 
-    /// Begins to ask for the resource.
+    /// \pre the source lives longer
+    explicit connection(event_source& source, const run_options& options = {})
+        : source_(source), options_(options), reader_(options.limits) {}
+    connection(const connection&) = delete;
+    connection& operator=(const connection&) = delete;
+
+    /// Begins to ask for the resource; a connection that is there is closed. Tells the source of failures.
     void open(const request& request, time_point now) {
         close();
         if (request.url.scheme != "http") return source_.got_fatal_error(errc::tls_unavailable);
@@ -151,7 +166,7 @@ public:
         }
         std::string host(host_name(request.url));
         std::string port = std::to_string(request.url.port);
-        if (resolution numeric = resolve(host, port, AI_NUMERICHOST); !numeric.error) {
+        if (detail::resolution numeric = detail::resolve(host, port, AI_NUMERICHOST); !numeric.error) {
             return use(std::move(numeric), now);
         }
         is_resolving_ = true;
@@ -174,18 +189,20 @@ public:
 
     bool is_open() const noexcept { return is_resolving_ || socket_; }
 
-    /// What to wait for, and how long at most.
+    /// What to wait for; where there is nothing, it has no file, and poll() passes it over.
     pollfd awaited() const noexcept {
         if (is_resolving_) return {resolver_->file(), POLLIN, 0};
         if (is_connecting_) return {socket_.get(), POLLOUT, 0};
         return {socket_.get(), static_cast<short>(is_sent() ? POLLIN : POLLIN | POLLOUT), 0};
     }
+
+    /// When to go on at the latest.
     std::optional<time_point> deadline() const noexcept { return deadline_; }
 
-    /// Goes on after the wait, which has found these events.
+    /// Goes on after the wait, which has found these events, or none. Tells the source what came.
     void go_on(short events, time_point now) {
         if (is_resolving_) {
-            if (std::optional<resolution> result = resolver_->take()) {
+            if (std::optional<detail::resolution> result = resolver_->take()) {
                 is_resolving_ = false;
                 resolver_.reset();
                 use(std::move(*result), now);
@@ -205,7 +222,7 @@ private:
     bool is_sent() const noexcept { return sent_ == unsent_.size(); }
     bool is_late(time_point now) const noexcept { return deadline_ && now >= *deadline_; }
 
-    void use(resolution result, time_point now) {
+    void use(detail::resolution result, time_point now) {
         if (result.error) return source_.got_error(result.error, now);
         addresses_ = std::move(result.list);
         next_address_ = addresses_.get();
@@ -218,7 +235,7 @@ private:
         deadline_.reset();
         while (next_address_ != nullptr) {
             const addrinfo& to = *std::exchange(next_address_, next_address_->ai_next);
-            descriptor socket(::socket(to.ai_family, to.ai_socktype, to.ai_protocol));
+            detail::descriptor socket(::socket(to.ai_family, to.ai_socktype, to.ai_protocol));
             if (socket && set_up(socket.get())) {
                 if (::connect(socket.get(), to.ai_addr, to.ai_addrlen) == 0 || errno == EINPROGRESS) {
                     socket_ = std::move(socket);
@@ -227,7 +244,7 @@ private:
                     return;
                 }
             }
-            error = last_error();
+            error = detail::last_error();
         }
         source_.got_error(error, now);
     }
@@ -260,16 +277,21 @@ private:
 #endif
         const auto count = ::send(socket_.get(), unsent_.data() + sent_, unsent_.size() - sent_, flags);
         if (count >= 0) sent_ += static_cast<std::size_t>(count);
-        else if (!is_passing(errno)) return source_.got_error(last_error(), now);
-        if (is_sent()) deadline_.reset();
-        else if (count != 0) deadline_ = sse::detail::after(now, options_.write_timeout);
+        else if (!is_passing(errno)) return source_.got_error(detail::last_error(), now);
+        if (is_sent()) {
+            unsent_ = {};  // the body may have been large
+            sent_ = 0;
+            deadline_.reset();
+        } else if (count != 0) {
+            deadline_ = sse::detail::after(now, options_.write_timeout);
+        }
     }
 
     void receive(time_point now) {
         const auto count = ::recv(socket_.get(), buffer_.data(), buffer_.size(), 0);
         if (count > 0) return tell({buffer_.data(), static_cast<std::size_t>(count)}, now);
         if (count < 0 && is_passing(errno)) return;
-        if (count < 0) return source_.got_error(last_error(), now);
+        if (count < 0) return source_.got_error(detail::last_error(), now);
         if (reader_.finish() == http_part::end) source_.got_end(now);
         else source_.got_error(reader_.error(), now);
     }
@@ -281,7 +303,9 @@ private:
                 case http_part::none:
                     if (reader_.error()) source_.got_error(reader_.error(), now);
                     return;
-                case http_part::head: source_.got_response(reader_.response(), now); break;
+                case http_part::head:
+                    source_.got_response(sse::detail::with_date(reader_.response()), now);
+                    break;
                 case http_part::body: source_.got_bytes(reader_.body(), now); break;
                 case http_part::end: return source_.got_end(now);
             }
@@ -293,14 +317,14 @@ private:
     }
 
     event_source& source_;
-    const run_options& options_;
+    run_options options_;
     response_reader reader_;
 
-    std::optional<resolver> resolver_{};  // also of an attempt that has been given up
+    std::optional<detail::resolver> resolver_{};  // also of an attempt that has been given up
     bool is_resolving_ = false;
-    addresses addresses_{};
+    detail::addresses addresses_{};
     const addrinfo* next_address_ = nullptr;
-    descriptor socket_{};
+    detail::descriptor socket_{};
     bool is_connecting_ = false;
     std::optional<time_point> deadline_{};  // of the address, or of the request's next byte
 
@@ -308,18 +332,6 @@ private:
     std::size_t sent_ = 0;
     std::array<char, 16384> buffer_;
 };
-
-inline int milliseconds_until(std::optional<time_point> time) {
-    if (!time) return -1;
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(*time - time_point::clock::now()).count();
-    return static_cast<int>(std::clamp<decltype(left)>(left, 0, INT_MAX));
-}
-
-inline std::optional<time_point> earlier(std::optional<time_point> a, std::optional<time_point> b) {
-    return !a || (b && *b < *a) ? b : a;
-}
-
-}  // namespace detail
 
 /// Connects, reads, waits and connects again, until the source is closed. It sleeps whenever there is nothing
 /// to do.
@@ -330,7 +342,7 @@ inline std::optional<time_point> earlier(std::optional<time_point> a, std::optio
 ///         called again then
 /// \note Names are resolved on a thread that lives only for that.
 inline std::error_code run(event_source& source, const run_options& options = {}) {
-    detail::connection connection(source, options);
+    posix::connection connection(source, options);
     for (;;) {
         if (options.remote != nullptr) options.remote->apply_to(source);
         const auto now = detail::time_point::clock::now();
@@ -347,7 +359,8 @@ inline std::error_code run(event_source& source, const run_options& options = {}
         }
         std::array<pollfd, 2> polled{connection.awaited(),
                                      pollfd{options.remote ? options.remote->file() : -1, POLLIN, 0}};
-        const int timeout = detail::milliseconds_until(detail::earlier(task.until, connection.deadline()));
+        const auto until = detail::earlier(task.until, connection.deadline());
+        const int timeout = sse::detail::milliseconds_until(until);
         if (::poll(polled.data(), polled.size(), timeout) < 0) {
             if (errno == EINTR) continue;
             throw std::system_error(detail::last_error(), "poll");

@@ -1,13 +1,18 @@
 // Closes or restarts an event_source that a blocking adapter runs: from another thread, or a signal handler.
 //
-//     sse::remote remote;
-//     std::thread reader([&] { sse::posix::run(source, {.remote = &remote}); });
-//     remote.close();
+//     static sse::remote remote;
+//     std::signal(SIGINT, [](int) { remote.close(); });
+//     sse::posix::run(source, {.remote = &remote});
 #pragma once
 
 #include "../event_source.hpp"
 
+#include <algorithm>
+#include <atomic>
 #include <cerrno>
+#include <chrono>
+#include <climits>
+#include <optional>
 #include <system_error>
 #include <utility>
 
@@ -64,11 +69,33 @@ struct wake_pipe {
     }
 };
 
+/// For poll().
+inline int milliseconds_until(std::optional<event_source::time_point> time) {
+    if (!time) return INT_MAX;
+    const auto left = *time - event_source::time_point::clock::now();
+    const auto count = std::chrono::ceil<std::chrono::milliseconds>(left).count();
+    return static_cast<int>(std::clamp<decltype(count)>(count, 0, INT_MAX));
+}
+
+/// A Date that Retry-After can be held against, where the server has sent none: when the response came, as a
+/// recipient with a clock may add.
+/// \spec RFC 9110, section 6.6.1
+inline response with_date(response head) {
+    if (!find_header(head.headers, "Date")) {
+        const auto now = std::chrono::system_clock::now().time_since_epoch();
+        const auto seconds = std::chrono::floor<std::chrono::seconds>(now).count();
+        set_header(head.headers, "Date", format_http_date(seconds));
+    }
+    return head;
+}
+
 }  // namespace detail
 
 /// Reaches a source from outside of the thread that runs it.
 ///
 /// What it is told before the adapter runs is done as soon as it does.
+///
+/// \pre it lives for as long as the run, and as any handler that names it
 class remote {
 public:
     /// \throws std::system_error where there are no descriptors left
@@ -77,34 +104,42 @@ public:
     remote& operator=(const remote&) = delete;
 
     /// As `event_source::close()`. From any thread, or a signal handler.
-    void close() noexcept { send('c'); }
+    void close() noexcept { send(command::close); }
 
     /// As `event_source::restart()`: the network is there again, say. From any thread, or a signal handler.
-    void restart() noexcept { send('r'); }
+    void restart() noexcept { send(command::restart); }
 
     // For adapters, and loops of one's own
 
     /// Can be read, says poll(), once there is something to do.
     int file() const noexcept { return pipe_.read_end.get(); }
 
-    /// Does what there is to do. Does not wait.
+    /// Does what it was told last. Does not wait.
     void apply_to(event_source& source) noexcept {
-        char command = '\0';
-        while (::read(file(), &command, 1) == 1) {
-            if (command == 'c') source.close();
-            else source.restart();
+        char bytes[64];
+        while (::read(file(), bytes, sizeof bytes) > 0) {
+        }
+        switch (command_.exchange(command::none)) {
+            case command::none: break;
+            case command::close: source.close(); break;
+            case command::restart: source.restart(); break;
         }
     }
 
 private:
-    void send(char command) noexcept {
+    enum class command : char { none, close, restart };
+
+    void send(command what) noexcept {
         const int error = errno;  // a signal handler has to leave it as it was
-        // Where the pipe is full, thousands of commands wait already.
-        [[maybe_unused]] const auto written = ::write(pipe_.write_end.get(), &command, 1);
+        command_ = what;
+        // Where the pipe is full, it can be read already.
+        [[maybe_unused]] const auto written = ::write(pipe_.write_end.get(), "", 1);
         errno = error;
     }
 
     detail::wake_pipe pipe_{};
+    std::atomic<command> command_ = command::none;
+    static_assert(decltype(command_)::is_always_lock_free);  // else no signal handler may touch it
 };
 
 }  // namespace sse
