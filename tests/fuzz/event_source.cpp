@@ -266,6 +266,7 @@ private:
             count_failure();
             apply(source_input::lost);
             due_.reset();
+            if (options_.max_attempts != 0 && failures_ >= options_.max_attempts) apply(source_input::over);
         }
         if (of_stream && (what == 'c' || what == 'r' || what == 't')) end_inside();
         if (what == 't') throw thrown();
