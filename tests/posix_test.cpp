@@ -103,15 +103,6 @@ TEST_CASE("a complete response is complete, though the server keeps the connecti
     }
 }
 
-TEST_CASE("heads are bounded as the options say") {
-    script_server server([](connection& c) { c.request(), c.send(stream_head), c.wait_for_close(); });
-    client it(options_for(server.url(), 1));
-    it.source.on_open([&] { it.source.close(); });
-    CHECK(it.run({.limits = {.max_head_bytes = stream_head.size() - 1}}) == sse::errc::http_head_too_large);
-    it.source.restart();
-    CHECK_FALSE(it.run({.limits = {.max_head_bytes = stream_head.size()}}));
-}
-
 TEST_CASE("no program that is started inherits a connection") {
     script_server server([](connection& c) { c.request(), c.send(stream_head), c.wait_for_close(); });
     const auto inherited = [] {

@@ -1,0 +1,85 @@
+// What reaches a source from another thread: that an adapter obeys it is tested with the adapters.
+#include <sse/adapters/remote.hpp>
+
+#include <doctest/doctest.h>
+
+#include <cerrno>
+#include <chrono>
+#include <climits>
+#include <optional>
+
+#include <fcntl.h>
+#include <poll.h>
+
+namespace {
+
+bool can_be_read(const sse::remote& remote) {
+    pollfd polled{remote.file(), POLLIN, 0};
+    return ::poll(&polled, 1, 0) == 1;
+}
+
+}  // namespace
+
+TEST_CASE("a remote wakes whoever polls it, until it is obeyed") {
+    sse::event_source source({.url = "http://a/"});
+    sse::remote remote;
+    CHECK_FALSE(can_be_read(remote));
+    remote.apply_to(source);  // nothing to do
+    CHECK(source.ready_state() == sse::ready_state::connecting);
+
+    remote.close();
+    CHECK(can_be_read(remote));
+    CHECK(source.ready_state() == sse::ready_state::connecting);  // not from here
+    remote.apply_to(source);
+    CHECK_FALSE(can_be_read(remote));
+    CHECK(source.ready_state() == sse::ready_state::closed);
+
+    remote.restart();
+    remote.apply_to(source);
+    CHECK(source.ready_state() == sse::ready_state::connecting);
+    source.close();
+    remote.apply_to(source);  // it was told once
+    CHECK(source.ready_state() == sse::ready_state::closed);
+}
+
+TEST_CASE("the last command counts, however many there were") {
+    sse::event_source source({.url = "http://a/"});
+    sse::remote remote;
+    for (int i = 0; i < 100'000; ++i) remote.restart();  // more than a pipe holds
+    remote.close();
+    remote.apply_to(source);
+    CHECK(source.ready_state() == sse::ready_state::closed);
+    CHECK_FALSE(can_be_read(remote));
+
+    remote.close();
+    remote.restart();
+    remote.apply_to(source);
+    CHECK(source.ready_state() == sse::ready_state::connecting);
+}
+
+TEST_CASE("a signal handler finds errno as it was") {
+    sse::remote remote;
+    for (int i = 0; i < 100'000; ++i) {
+        errno = ERANGE;
+        remote.close();
+        REQUIRE(errno == ERANGE);
+    }
+}
+
+TEST_CASE("no program that is started inherits the pipe") {
+    const sse::remote remote;
+    CHECK((::fcntl(remote.file(), F_GETFD) & FD_CLOEXEC) != 0);
+}
+
+TEST_CASE("the time left is never below zero, and never less than there is") {
+    using namespace std::chrono_literals;
+    using sse::detail::milliseconds_until;
+    const auto now = std::chrono::steady_clock::now();
+    CHECK(milliseconds_until(std::nullopt) == INT_MAX);
+    CHECK(milliseconds_until(now - 1h) == 0);
+    CHECK(milliseconds_until(now + std::chrono::hours(24 * 365)) == INT_MAX);
+    const auto later = now + 1h + 1ns;
+    const std::chrono::milliseconds left(milliseconds_until(later));
+    CHECK(left <= 3'600'001ms);
+    CHECK(left >= later - std::chrono::steady_clock::now());  // else a loop would turn without rest
+}
