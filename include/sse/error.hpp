@@ -15,7 +15,7 @@ namespace sse {
 /// A malformed stream is not among them: the standard gives each byte of it a meaning.
 enum class errc {
     ok = 0,
-    event_too_large,       ///< parser: what must be retained exceeds `max_event_bytes`
+    event_too_large,       ///< parser, channel: larger than `max_event_bytes`, than `bytes` allows
     event_has_line_break,  ///< encoder: `event` holds CR or LF
     id_has_line_break,     ///< encoder: `id` holds CR or LF
     id_has_nul,            ///< encoder: `id` holds NUL
@@ -46,6 +46,7 @@ enum class errc {
     http_framing,            ///< http1: fields contradict each other on where the body ends
     http_unsupported,        ///< http1, client: a coding other than chunked, or another protocol
     http_cut_off,            ///< http1: the connection ended before the response did
+    channel_closed,          ///< channel: nothing can be published any more
 };
 
 namespace detail {
@@ -53,7 +54,7 @@ namespace detail {
 constexpr std::string_view describe(errc code) noexcept {
     switch (code) {
         case errc::ok: return "no error";
-        case errc::event_too_large: return "event: larger than max_event_bytes allows";
+        case errc::event_too_large: return "event: larger than max_event_bytes or a channel's bytes allow";
         case errc::event_has_line_break: return "event: contains CR or LF, which would end the field";
         case errc::id_has_line_break: return "id: contains CR or LF, which would end the field";
         case errc::id_has_nul: return "id: contains NUL, for which receivers ignore the field";
@@ -84,6 +85,7 @@ constexpr std::string_view describe(errc code) noexcept {
         case errc::http_framing: return "http: the headers contradict each other on where the body ends";
         case errc::http_unsupported: return "http: a coding other than chunked, or another protocol";
         case errc::http_cut_off: return "http: the connection ended before the response did";
+        case errc::channel_closed: return "channel: closed";
     }
     return "unknown error";
 }
@@ -168,6 +170,7 @@ public:
             case errc::http_malformed:
             case errc::http_framing: return std::errc::bad_message;
             case errc::http_unsupported: return std::errc::protocol_error;
+            case errc::channel_closed: return std::errc::broken_pipe;
             case errc::ok: break;
         }
         return std::error_condition(code, *this);

@@ -1,0 +1,875 @@
+// The server's log of encoded events, and the cursors that read it: one log, many subscribers. Layer 4.
+//
+//     sse::channel news;
+//     auto cursor = news.subscribe(last_event_id);
+//     if (auto published = news.publish({.event = "tick", .data = json}); published.error) …
+//     send(fd, cursor.pending());  // as many events as there are
+#pragma once
+
+#include "encoder.hpp"
+#include "error.hpp"
+#include "event.hpp"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cassert>
+#include <charconv>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <new>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+namespace sse {
+
+struct channel_options {
+    /// The most events that are kept, at least 1. A subscriber that is behind by more has fallen out.
+    std::size_t events = 10'000;
+
+    /// The most memory that the log takes. Besides, a subscriber that stopped in a part of it which is gone
+    /// keeps that part, of 64 KiB at most or one event, until it is asked for `pending()` or destroyed.
+    std::size_t bytes = std::size_t{8} << 20;
+
+    /// How long events are kept; 0 for ever, within the bounds above.
+    milliseconds age{0};
+
+    /// Whether an event that has no ID is given one: without, nobody can resume behind it.
+    bool make_ids = true;
+
+    /// What the IDs of this channel begin with, in 12 hexadecimal digits; 0 for something that no other
+    /// channel has, also after a restart. For those who must know the IDs beforehand.
+    std::uint64_t epoch = 0;
+
+    /// Called when there is something to send, by the thread that published it, without a lock. Once: not
+    /// again until a cursor has found that there is nothing more. For an event loop's own wake-up, such as a
+    /// write to an eventfd; of several loops, wake all.
+    std::function<void()> wake_up{};
+};
+
+/// What a subscriber gets, by the last event ID that it came with.
+enum class subscribed : unsigned char {
+    live,     ///< it came without one: what is published from now on
+    resumed,  ///< all that followed that event
+    gap,      ///< some of that has left the log already: what is left of it
+    unknown,  ///< no event of this channel, or one with an ID of the caller's own that has left: all there is
+};
+
+enum class cursor_state : unsigned char {
+    following,  ///< `pending()` is all there is, for now
+    behind,     ///< the next event has left the log: `skip()`, or end the connection
+    ended,      ///< nothing will come any more
+};
+
+struct subscribe_options {
+    /// Only events of these types; none: of all. `message` is the type of those that have none.
+    std::vector<std::string> types{};
+
+    /// Whether one that comes without a last event ID gets what is in the log already.
+    bool replay_to_new = false;
+};
+
+/// What has become of a `publish`.
+struct [[nodiscard]] publish_result {
+    sse::error error{};          ///< nothing has been published
+    std::uint64_t sequence = 0;  ///< how many the channel has published, with this one
+
+    /// The ID that the channel made for the last event; empty where that had its own.
+    std::string_view id() const noexcept { return {made_id.data(), made_id_size}; }
+
+    std::array<char, 40> made_id{};
+    std::size_t made_id_size = 0;
+};
+
+struct channel_stats {
+    std::uint64_t published = 0;    ///< events, ever
+    std::uint64_t held_events = 0;  ///< in the log
+    std::size_t held_bytes = 0;     ///< of memory, with what subscribers keep of it
+    std::size_t subscribers = 0;    ///< cursors
+    std::uint64_t fell_behind = 0;  ///< how often a cursor found that its next event had left
+    std::size_t lagging = 0;        ///< cursors that have found so, and have not skipped yet
+};
+
+namespace detail {
+
+/// The value of the field that encoded events begin with, if that is the one named: "event: ", "id: ".
+constexpr std::optional<std::string_view> leading_field(std::string_view bytes,
+                                                        std::string_view name) noexcept {
+    if (!bytes.starts_with(name)) return std::nullopt;
+    return bytes.substr(name.size(), bytes.find('\n') - name.size());
+}
+
+/// \pre one event, as the encoder writes it
+constexpr std::string_view type_of(std::string_view bytes) noexcept {
+    const std::string_view type = leading_field(bytes, "event: ").value_or(std::string_view());
+    return type.empty() ? "message" : type;
+}
+
+constexpr std::string_view id_of(std::string_view bytes) noexcept {
+    if (bytes.starts_with("event: ")) bytes.remove_prefix(bytes.find('\n') + 1);
+    return leading_field(bytes, "id: ").value_or(std::string_view());
+}
+
+/// A part of the log: one block of memory with encoded events from its front, and from its back what is to
+/// be known of each. Events are only added, by one thread at a time, and read meanwhile.
+class segment {
+public:
+    struct entry {
+        std::chrono::steady_clock::time_point time;
+        std::uint64_t previous;  // the number of the event whose ID comes before this one in a chain
+        std::uint32_t end;       // where its bytes end
+    };
+
+    /// What a reader may read.
+    struct extent {
+        std::uint32_t events;
+        bool is_complete;  // no more will be added
+    };
+
+    /// How much memory an event takes, in a segment of its own.
+    static constexpr std::size_t memory_for(std::size_t event_bytes) noexcept {
+        const std::size_t aligned = (event_bytes + alignof(entry) - 1) / alignof(entry) * alignof(entry);
+        return sizeof(segment) + sizeof(entry) + aligned;
+    }
+
+    /// \pre memory is a multiple of the entries' alignment
+    static segment* make(std::size_t memory) {
+        return new (::operator new(memory)) segment(memory);
+    }
+    static void destroy(segment* self) noexcept {
+        self->~segment();
+        ::operator delete(self);
+    }
+
+    segment(const segment&) = delete;
+    segment& operator=(const segment&) = delete;
+
+    void add_owner() noexcept { owners_.fetch_add(1, std::memory_order_relaxed); }
+    bool drop_owner() noexcept { return owners_.fetch_sub(1, std::memory_order_acq_rel) == 1; }
+    bool has_one_owner() const noexcept { return owners_.load(std::memory_order_acquire) == 1; }
+
+    std::size_t memory() const noexcept { return sizeof(segment) + capacity_; }
+    std::uint64_t first() const noexcept { return first_; }
+
+    /// Acquires, and takes part in the one order of all such operations: see `log::arm`.
+    extent read_extent() const noexcept {
+        const std::uint32_t value = extent_.load(std::memory_order_seq_cst);
+        return {value & ~complete, (value & complete) != 0};
+    }
+
+    std::uint32_t begin_of(std::uint32_t index) const noexcept { return index == 0 ? 0 : end_of(index - 1); }
+    std::uint32_t end_of(std::uint32_t index) const noexcept { return entry_at(index).end; }
+    std::string_view bytes(std::uint32_t begin, std::uint32_t end) const noexcept {
+        return {data() + begin, end - begin};
+    }
+    std::string_view event(std::uint32_t index) const noexcept {
+        return bytes(begin_of(index), end_of(index));
+    }
+
+    // For the one who adds:
+
+    std::uint64_t next() const noexcept { return first_ + added_; }
+    const entry& entry_at(std::uint32_t index) const noexcept {
+        return entries_end()[-1 - std::ptrdiff_t{index}];
+    }
+    void set_previous(std::uint32_t index, std::uint64_t number) noexcept {
+        entries_end()[-1 - std::ptrdiff_t{index}].previous = number;
+    }
+
+    bool has_room(std::size_t event_bytes) const noexcept {
+        if (read_extent().is_complete) return false;
+        const std::size_t used = begin_of(added_) + (added_ + std::size_t{1}) * sizeof(entry);
+        return used <= capacity_ && event_bytes <= capacity_ - used;
+    }
+
+    /// \pre there is room
+    std::span<char> room(std::size_t event_bytes) noexcept {
+        return {data() + begin_of(added_), event_bytes};
+    }
+
+    /// Makes an event visible whose bytes have been put into the room.
+    void add(std::size_t event_bytes, std::chrono::steady_clock::time_point time,
+             std::uint64_t previous) noexcept {
+        const auto end = static_cast<std::uint32_t>(begin_of(added_) + event_bytes);
+        new (entries_end() - 1 - added_) entry{time, previous, end};
+        extent_.store(++added_, std::memory_order_seq_cst);
+    }
+    void finish() noexcept { extent_.store(added_ | complete, std::memory_order_seq_cst); }
+
+    /// \pre nobody reads it
+    void begin_at(std::uint64_t first) noexcept {
+        first_ = first;
+        added_ = 0;
+        extent_.store(0, std::memory_order_relaxed);
+    }
+
+private:
+    static constexpr std::uint32_t complete = std::uint32_t{1} << 31;
+
+    explicit segment(std::size_t memory) noexcept : capacity_(memory - sizeof(segment)) {}
+    ~segment() = default;
+
+    char* data() noexcept { return reinterpret_cast<char*>(this + 1); }
+    const char* data() const noexcept { return reinterpret_cast<const char*>(this + 1); }
+    entry* entries_end() noexcept { return reinterpret_cast<entry*>(data() + capacity_); }
+    const entry* entries_end() const noexcept { return reinterpret_cast<const entry*>(data() + capacity_); }
+
+    std::uint64_t first_ = 0;
+    std::size_t capacity_;
+    std::atomic<std::uint32_t> owners_{1};
+    std::atomic<std::uint32_t> extent_{0};
+    std::uint32_t added_ = 0;
+};
+
+/// What a channel and its cursors share, and live by: the last of them destroys it.
+class log {
+public:
+    using time_point = std::chrono::steady_clock::time_point;
+
+    static constexpr std::size_t largest_segment = std::size_t{64} << 10;  // 250 events of 200 bytes a send
+    static constexpr std::size_t smallest_segment = 1024;
+    static constexpr std::size_t largest_event = std::size_t{1} << 30;
+
+    explicit log(channel_options options) : options_(std::move(options)) {
+        if (options_.events == 0) options_.events = 1;
+        if (options_.epoch == 0) options_.epoch = unlike_any_other();
+        for (std::size_t i = 0; i < epoch_size; ++i) {
+            prefix_[i] = "0123456789abcdef"[(options_.epoch >> (44 - 4 * i)) & 15];
+        }
+        prefix_[epoch_size] = '-';
+    }
+    log(const log&) = delete;
+    log& operator=(const log&) = delete;
+
+    void add_owner() noexcept { owners_.fetch_add(1, std::memory_order_relaxed); }
+    void drop_owner() noexcept {
+        if (owners_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+    }
+
+    // The channel's
+
+    publish_result publish(std::span<const message> messages, std::optional<time_point> now) {
+        publish_result result;
+        for (const message& each : messages) {
+            result.error = check(each);
+            if (!result.error && is_too_large(each)) result.error = errc::event_too_large;
+            if (result.error) return result;
+        }
+        {
+            const std::lock_guard lock(mutex_);
+            if (is_closed()) {
+                result.error = errc::channel_closed;
+                return result;
+            }
+            keep_time(now);
+            for (const message& each : messages) append(each, result);
+            result.sequence = next_ - 1;
+        }
+        if (waiting_.load(std::memory_order_seq_cst) && waiting_.exchange(false, std::memory_order_seq_cst)) {
+            wake_up();
+        }
+        return result;
+    }
+
+    void trim(std::optional<time_point> now) {
+        const std::lock_guard lock(mutex_);
+        keep_time(now);
+    }
+
+    /// \return whether it was open
+    bool close() noexcept {
+        const std::lock_guard lock(mutex_);
+        return !closed_.exchange(true, std::memory_order_release);
+    }
+
+    void wake_up() {
+        if (options_.wake_up) options_.wake_up();
+    }
+
+    channel_stats stats() const {
+        const std::lock_guard lock(mutex_);
+        return {.published = next_ - 1,
+                .held_events = next_ - first(),
+                .held_bytes = held_bytes_.load(std::memory_order_relaxed) +
+                              chains_.size() * sizeof(chains_[0]),
+                .subscribers = subscribers_.load(std::memory_order_relaxed),
+                .fell_behind = fell_behind_.load(std::memory_order_relaxed),
+                .lagging = lagging_.load(std::memory_order_relaxed)};
+    }
+
+    // The cursors'
+
+    /// The number of the oldest event that is kept; of the next one where there is none.
+    std::uint64_t first() const noexcept { return first_.load(std::memory_order_acquire); }
+    bool is_closed() const noexcept { return closed_.load(std::memory_order_acquire); }
+
+    /// A place in the log, which keeps the segment.
+    struct place {
+        std::uint64_t number = 0;
+        segment* at = nullptr;  // none while there is no segment
+        subscribed how = subscribed::live;
+        std::uint64_t missed = 0;
+    };
+
+    place subscribe(std::string_view id, bool replay_to_new, std::optional<time_point> now) {
+        const std::lock_guard lock(mutex_);
+        keep_time(now);
+        place result{.number = replay_to_new ? first() : next_};
+        if (!id.empty()) {
+            const std::optional<std::uint64_t> last = find(id);
+            result.how = last ? subscribed::resumed : subscribed::unknown;
+            result.number = last ? *last + 1 : first();
+            if (result.number < first()) {
+                result.how = subscribed::gap;
+                result.missed = first() - result.number;
+                result.number = first();
+            }
+        }
+        result.at = keep_segment(result.number);
+        subscribers_.fetch_add(1, std::memory_order_relaxed);
+        return result;
+    }
+
+    /// The place from which on nothing has left yet.
+    place after_gap(std::uint64_t number, bool to_latest) {
+        const std::lock_guard lock(mutex_);
+        place result{.number = to_latest ? next_ : std::max(number, first())};
+        result.missed = result.number - number;
+        result.at = keep_segment(result.number);
+        return result;
+    }
+
+    /// The segment that the event is in, or will be in, if it is kept.
+    segment* enter(std::uint64_t number) {
+        const std::lock_guard lock(mutex_);
+        return number < first() ? nullptr : keep_segment(number);
+    }
+
+    void leave(segment* at) noexcept {
+        if (at == nullptr) return;
+        const std::size_t memory = at->memory();
+        if (!at->drop_owner()) return;
+        segment::destroy(at);
+        held_bytes_.fetch_sub(memory, std::memory_order_relaxed);
+    }
+
+    std::uint64_t next() const {
+        const std::lock_guard lock(mutex_);
+        return next_;
+    }
+
+    /// The ID of an event, or one that stands for it.
+    std::string id(std::uint64_t number) const {
+        const std::lock_guard lock(mutex_);
+        if (number >= first() && number < next_) {
+            const std::string_view id = id_of(event(number));
+            if (!id.empty()) return std::string(id);
+        }
+        if (!options_.make_ids) return {};
+        publish_result result;
+        make_id(number, result);
+        return std::string(result.id());
+    }
+
+    /// A cursor has found nothing. It has to look once more: an event that it misses then is behind this in
+    /// the one order of these operations, and so is the publisher's look at what is set here.
+    void arm() noexcept {
+        if (!waiting_.load(std::memory_order_seq_cst)) waiting_.store(true, std::memory_order_seq_cst);
+    }
+
+    void count_behind() noexcept {
+        fell_behind_.fetch_add(1, std::memory_order_relaxed);
+        lagging_.fetch_add(1, std::memory_order_relaxed);
+    }
+    void count_caught_up() noexcept { lagging_.fetch_sub(1, std::memory_order_relaxed); }
+    void count_gone() noexcept { subscribers_.fetch_sub(1, std::memory_order_relaxed); }
+
+private:
+    static constexpr std::size_t epoch_size = 12;
+    static constexpr std::uint64_t unchained = UINT64_MAX;
+
+    ~log() {
+        for (segment* const each : segments_) segment::destroy(each);
+        if (spare_ != nullptr) segment::destroy(spare_);
+    }
+
+    /// The clock, what is random about addresses, and a count: a restart differs by the first at least, two
+    /// channels of a process by the last.
+    static std::uint64_t unlike_any_other() noexcept {
+        static std::atomic<std::uint64_t> count{0};
+        const auto now = std::chrono::system_clock::now().time_since_epoch().count();
+        std::uint64_t value = static_cast<std::uint64_t>(now);
+        value ^= std::uint64_t{reinterpret_cast<std::uintptr_t>(&count)} << 20;
+        value += 0x9E3779B97F4A7C15 * ++count;
+        value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9;
+        value = (value ^ (value >> 27)) * 0x94D049BB133111EB;
+        return value ^ (value >> 31);
+    }
+
+    bool is_too_large(const message& message) const noexcept {
+        const std::size_t size = encoded_size(message);
+        if (size > largest_event) return true;
+        const std::size_t with_id = size + sizeof(publish_result::made_id) + sizeof("id: ");
+        return segment::memory_for(with_id) > options_.bytes;
+    }
+
+    // Under the lock, from here on.
+
+    segment* keep_segment(std::uint64_t number) const noexcept {
+        segment* const found = segment_of(number);
+        if (found != nullptr) found->add_owner();
+        return found;
+    }
+
+    /// \pre it is kept, or the next one
+    segment* segment_of(std::uint64_t number) const noexcept {
+        std::size_t low = 0;
+        std::size_t high = segments_.size();
+        while (high - low > 1) {
+            const std::size_t middle = low + (high - low) / 2;
+            (segments_[middle]->first() <= number ? low : high) = middle;
+        }
+        return segments_.empty() ? nullptr : segments_[low];
+    }
+
+    const segment::entry& entry(std::uint64_t number) const noexcept {
+        const segment& found = *segment_of(number);
+        return found.entry_at(static_cast<std::uint32_t>(number - found.first()));
+    }
+    std::string_view event(std::uint64_t number) const noexcept {
+        const segment& found = *segment_of(number);
+        return found.event(static_cast<std::uint32_t>(number - found.first()));
+    }
+
+    // IDs
+
+    void make_id(std::uint64_t number, publish_result& result) const noexcept {
+        char* const begin = result.made_id.data();
+        std::char_traits<char>::copy(begin, prefix_.data(), prefix_.size());
+        char* const end = begin + result.made_id.size();
+        const char* const last = std::to_chars(begin + prefix_.size(), end, number).ptr;
+        result.made_id_size = static_cast<std::size_t>(last - begin);
+    }
+
+    /// The number of the event that has this ID; of the last one where there are several.
+    std::optional<std::uint64_t> find(std::string_view id) const noexcept {
+        if (id.starts_with(std::string_view(prefix_.data(), prefix_.size()))) {
+            const std::string_view digits = id.substr(prefix_.size());
+            std::uint64_t number = 0;
+            const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+            const bool is_plain = error == std::errc() && end == digits.data() + digits.size() &&
+                                  (digits == "0" || !digits.starts_with('0'));
+            if (is_plain && number < next_) return number;
+        }
+        if (chains_.empty()) return std::nullopt;
+        for (std::uint64_t number = chain_of(id); number >= first();) {
+            if (id_of(event(number)) == id) return number;
+            number = entry(number).previous;
+        }
+        return std::nullopt;
+    }
+
+    /// IDs of the caller's own, by their hash: each chain leads from the latest event to those before.
+    std::uint64_t& chain_of(std::string_view id) noexcept {
+        return chains_[std::hash<std::string_view>()(id) & (chains_.size() - 1)];
+    }
+    const std::uint64_t& chain_of(std::string_view id) const noexcept {
+        return chains_[std::hash<std::string_view>()(id) & (chains_.size() - 1)];
+    }
+
+    /// Sees to it that there are more chains than events.
+    void make_chains() {
+        if (next_ - first() < chains_.size()) return;
+        std::vector<std::uint64_t>(chains_.empty() ? 16 : 2 * chains_.size()).swap(chains_);
+        for (std::uint64_t number = first(); number < next_; ++number) {
+            segment& found = *segment_of(number);
+            const auto index = static_cast<std::uint32_t>(number - found.first());
+            if (found.entry_at(index).previous == unchained) continue;
+            found.set_previous(index, std::exchange(chain_of(id_of(found.event(index))), number));
+        }
+    }
+
+    // Adding
+
+    void append(const message& given, publish_result& result) {
+        message sent = given;
+        result.made_id_size = 0;
+        if (!given.id && options_.make_ids) {
+            make_id(next_, result);
+            sent.id = result.id();
+        }
+        const std::string_view own_id = given.id.value_or(std::string_view());
+        if (!own_id.empty()) make_chains();
+
+        const std::size_t size = encoded_size(sent);
+        segment& last = with_room(size);
+        span_writer<std::span<char>> output{last.room(size)};
+        put_message(output, sent);
+        std::uint64_t previous = unchained;
+        if (!own_id.empty()) previous = std::exchange(chain_of(own_id), next_);
+        last.add(size, latest_, previous);
+        ++next_;
+        if (next_ - first() > options_.events) drop_before(next_ - options_.events);
+    }
+
+    /// The last segment, or a new one in its place.
+    segment& with_room(std::size_t event_bytes) {
+        if (!segments_.empty() && segments_.back()->has_room(event_bytes)) return *segments_.back();
+
+        std::size_t memory = segments_.empty() ? smallest_segment : 2 * segments_.back()->memory();
+        memory = std::max(std::min(memory, usual_segment()), segment::memory_for(event_bytes));
+        if (!segments_.empty()) segments_.back()->finish();
+
+        segments_.reserve(segments_.size() + 1);
+        while (spare_ == nullptr || spare_->memory() < memory) {
+            drop_spare();
+            if (own_bytes_ + memory > options_.bytes) {
+                drop_oldest_segment();
+            } else {
+                spare_ = segment::make(memory);
+                own_bytes_ += memory;
+                held_bytes_.fetch_add(memory, std::memory_order_relaxed);
+            }
+        }
+        spare_->begin_at(next_);
+        segments_.push_back(std::exchange(spare_, nullptr));
+        return *segments_.back();
+    }
+
+    std::size_t usual_segment() const noexcept {
+        return std::min(largest_segment, options_.bytes / 8 / alignof(segment) * alignof(segment));
+    }
+
+    // Dropping
+
+    /// Sets the time, and drops what has become too old.
+    void keep_time(std::optional<time_point> now) {
+        if (options_.age.count() <= 0) return;
+        latest_ = std::max(latest_, now ? *now : std::chrono::steady_clock::now());
+        std::uint64_t number = first();
+        while (number < next_ && milliseconds(latest_ - entry(number).time) > options_.age) ++number;
+        drop_before(number);
+    }
+
+    void drop_before(std::uint64_t number) noexcept {
+        first_.store(number, std::memory_order_release);
+        while (segments_.size() > 1 && segments_.front()->next() <= number) drop_oldest_segment();
+    }
+
+    void drop_oldest_segment() noexcept {
+        segment* const oldest = segments_.front();
+        segments_.erase(segments_.begin());
+        const std::uint64_t left = segments_.empty() ? next_ : segments_.front()->first();
+        first_.store(std::max(first(), left), std::memory_order_release);
+        if (spare_ == nullptr && oldest->memory() <= usual_segment() && oldest->has_one_owner()) {
+            spare_ = oldest;
+        } else {
+            own_bytes_ -= oldest->memory();
+            leave(oldest);
+        }
+    }
+
+    void drop_spare() noexcept {
+        if (spare_ == nullptr) return;
+        own_bytes_ -= spare_->memory();
+        leave(std::exchange(spare_, nullptr));
+    }
+
+    channel_options options_;  // not changed once the channel is there
+    std::array<char, epoch_size + 1> prefix_{};
+
+    mutable std::mutex mutex_{};
+    std::vector<segment*> segments_{};      // by the numbers of their events
+    segment* spare_ = nullptr;              // for the next one, so that nothing is allocated
+    std::vector<std::uint64_t> chains_{};   // a power of two; empty until an ID of the caller's own comes
+    std::uint64_t next_ = 1;                // the number of the next event
+    time_point latest_{};
+    std::size_t own_bytes_ = 0;             // of the segments above
+
+    std::atomic<std::uint32_t> owners_{1};
+    std::atomic<std::uint64_t> first_{1};
+    std::atomic<std::size_t> held_bytes_{0};  // of all segments
+    std::atomic<std::size_t> subscribers_{0};
+    std::atomic<std::uint64_t> fell_behind_{0};
+    std::atomic<std::size_t> lagging_{0};
+    std::atomic<bool> waiting_{false};  // a cursor has found nothing since the last wake-up
+    std::atomic<bool> closed_{false};
+};
+
+}  // namespace detail
+
+/// A subscriber's place in a channel's log: what is to be sent to it next.
+///
+///     const std::string_view bytes = cursor.pending();
+///     cursor.consume(send(fd, bytes));
+///
+/// It copies nothing: the bytes are those of the log, shared by all. It may outlive the channel.
+///
+/// \pre one thread at a time. Different cursors, and the channel, may be used by different threads.
+class cursor {
+public:
+    /// One that has ended.
+    cursor() noexcept = default;
+
+    cursor(cursor&& other) noexcept { swap(other); }
+    cursor& operator=(cursor&& other) noexcept {
+        cursor taken(std::move(other));
+        swap(taken);
+        return *this;
+    }
+    ~cursor() {
+        if (log_ == nullptr) return;
+        if (state_ == cursor_state::behind) log_->count_caught_up();
+        log_->count_gone();
+        log_->leave(segment_);
+        log_->drop_owner();
+    }
+
+    /// What it got when it subscribed.
+    subscribed how() const noexcept { return how_; }
+
+    /// How many events, of whatever type, it has missed: at `subscribed::gap`, and by `skip`.
+    std::uint64_t missed() const noexcept { return missed_; }
+
+    /// The bytes that are next, of as many events as lie in a row: up to 64 KiB, or one event. Where there
+    /// are none, `state()` says why. Should what follows have left the log, an event that has been consumed in
+    /// part is still given to its end, and none is begun.
+    ///
+    /// \post The view lives until the next call of a function of this cursor that is not const.
+    /// \complexity without types constant, and a short lock once a segment; with types linear in the events
+    ///             that are passed over. No allocation.
+    std::string_view pending() {
+        bool has_armed = false;
+        while (log_ != nullptr && state_ != cursor_state::ended) {
+            if (number_ < log_->first()) return in_event() ? rest_of_event() : fall_behind();
+            const bool is_last_look = log_->is_closed() || number_ == stop_;
+            if (const std::string_view bytes = find_bytes(); !bytes.empty()) return bytes;
+            if (number_ < log_->first()) continue;
+            if (is_last_look) state_ = cursor_state::ended;
+            if (is_last_look || has_armed) return {};
+            log_->arm();
+            has_armed = true;
+        }
+        return {};
+    }
+
+    /// Some of `pending()`, from its front, have been sent. It may be in the midst of an event.
+    ///
+    /// \pre no more than that
+    void consume(std::size_t bytes) noexcept {
+        if (bytes == 0) return;
+        offset_ += static_cast<std::uint32_t>(bytes);
+        const std::uint32_t events = segment_->read_extent().events;
+        assert(index() < events && offset_ <= segment_->end_of(events - 1));
+        while (index() < events && segment_->end_of(index()) <= offset_) ++number_;
+    }
+
+    /// Whether a part of an event has been consumed. What is sent besides has to wait for its end.
+    bool in_event() const noexcept { return segment_ != nullptr && offset_ != segment_->begin_of(index()); }
+
+    cursor_state state() const noexcept { return log_ == nullptr ? cursor_state::ended : state_; }
+
+    /// Goes on with the oldest event that is left, or with what is published from now on.
+    ///
+    /// \pre not in an event
+    /// \return how many events, of whatever type, have been passed over
+    std::uint64_t skip(bool to_latest = false) {
+        assert(!in_event());
+        if (log_ == nullptr) return 0;
+        move_to(log_->after_gap(number_, to_latest));
+        if (state_ == cursor_state::behind) {
+            state_ = cursor_state::following;
+            log_->count_caught_up();
+        }
+        return missed_;
+    }
+
+    /// It ends behind what has been published by now.
+    void end_here() {
+        if (log_ != nullptr) stop_ = std::min(stop_, log_->next());
+    }
+
+    /// What a client that has got all up to here would come back with: the ID of the event before, or one
+    /// that stands for it. Empty where the channel makes none and that event has none or has left.
+    ///
+    /// Sent as an `id` of its own, it lets a client resume that has not got an event yet.
+    std::string last_event_id() const { return log_ == nullptr ? std::string() : log_->id(number_ - 1); }
+
+private:
+    friend class channel;
+
+    cursor(detail::log& log, const detail::log::place& start, std::vector<std::string> types) noexcept
+        : types_(std::move(types)), log_(&log), how_(start.how) {
+        log.add_owner();
+        move_to(start);
+    }
+
+    void swap(cursor& other) noexcept {
+        std::swap(types_, other.types_);
+        std::swap(log_, other.log_);
+        std::swap(segment_, other.segment_);
+        std::swap(number_, other.number_);
+        std::swap(stop_, other.stop_);
+        std::swap(missed_, other.missed_);
+        std::swap(offset_, other.offset_);
+        std::swap(how_, other.how_);
+        std::swap(state_, other.state_);
+    }
+
+    std::uint32_t index() const noexcept { return static_cast<std::uint32_t>(number_ - segment_->first()); }
+
+    bool is_wanted(std::uint32_t index) const noexcept {
+        if (types_.empty()) return true;
+        const std::string_view type = detail::type_of(segment_->event(index));
+        for (const std::string& wanted : types_) {
+            if (type == wanted) return true;
+        }
+        return false;
+    }
+
+    std::string_view rest_of_event() const noexcept {
+        return segment_->bytes(offset_, segment_->end_of(index()));
+    }
+
+    std::string_view fall_behind() noexcept {
+        if (std::exchange(state_, cursor_state::behind) != cursor_state::behind) log_->count_behind();
+        return {};
+    }
+
+    void move_to(const detail::log::place& place) noexcept {
+        number_ = place.number;
+        missed_ = place.missed;
+        move_into(place.at);
+    }
+
+    /// \pre its owner is this cursor
+    void move_into(detail::segment* segment) noexcept {
+        log_->leave(std::exchange(segment_, segment));
+        offset_ = segment_ == nullptr ? 0 : segment_->begin_of(index());
+    }
+
+    /// Goes on to the next event that is wanted, if there is one.
+    std::string_view find_bytes() {
+        for (;;) {
+            if (segment_ != nullptr) {
+                const auto [events, is_complete] = segment_->read_extent();
+                const auto last = static_cast<std::uint32_t>(
+                    std::min<std::uint64_t>(events, stop_ - segment_->first()));
+                if (index() < last && !is_wanted(index())) pass_over(last);
+                if (index() < last) return segment_->bytes(offset_, segment_->end_of(end_of_run(last) - 1));
+                if (!is_complete || number_ == stop_) return {};
+            }
+            detail::segment* const next = log_->enter(number_);
+            if (next == nullptr || next == segment_) {
+                log_->leave(next);
+                return {};
+            }
+            move_into(next);
+        }
+    }
+
+    /// Events that are not wanted.
+    void pass_over(std::uint32_t last) noexcept {
+        std::uint32_t next = index() + 1;
+        while (next < last && !is_wanted(next)) ++next;
+        number_ = segment_->first() + next;
+        offset_ = segment_->begin_of(next);
+    }
+
+    /// Where those that are wanted end.
+    std::uint32_t end_of_run(std::uint32_t last) const noexcept {
+        if (types_.empty()) return last;
+        std::uint32_t end = index() + 1;
+        while (end < last && is_wanted(end)) ++end;
+        return end;
+    }
+
+    std::vector<std::string> types_{};
+    detail::log* log_ = nullptr;
+    detail::segment* segment_ = nullptr;  // none: there was none yet
+    std::uint64_t number_ = 0;            // of the event that is next
+    std::uint64_t stop_ = UINT64_MAX;     // the number of the first that is not
+    std::uint64_t missed_ = 0;
+    std::uint32_t offset_ = 0;  // in the segment
+    subscribed how_ = subscribed::live;
+    cursor_state state_ = cursor_state::following;
+};
+
+/// A log of events, each encoded once for all subscribers, and bounded whatever they do.
+///
+/// To publish waits for no subscriber: the bytes stay where they are, and each cursor finds them there. What
+/// has to make room leaves the log, oldest first; a cursor that has not come by is then behind.
+///
+/// May be used by any thread, as may different cursors. Where there are millions of channels, those that
+/// nobody has published to have allocated but their few hundred bytes.
+///
+/// \throws what allocating throws: the log is then as it was, but that it may have made room
+class channel {
+public:
+    using time_point = std::chrono::steady_clock::time_point;
+
+    explicit channel(channel_options options = {}) : log_(new detail::log(std::move(options))) {}
+
+    channel(const channel&) = delete;
+    channel& operator=(const channel&) = delete;
+
+    /// Ends the cursors, as `close()` does, but calls nothing.
+    ~channel() {
+        static_cast<void>(log_->close());
+        log_->drop_owner();
+    }
+
+    /// Adds an event behind all others.
+    ///
+    /// \param now for the bound on age; read from the clock where there is one and this is absent
+    /// \return what `encode_to` refuses; `errc::event_too_large` for one that would not fit into the log even
+    ///         by itself; `errc::channel_closed`. The log is then as it was.
+    /// \throws what `wake_up` throws: the event has then been published
+    /// \complexity linear in the bytes, whatever the number of subscribers. No allocation once the log has
+    ///             been full, but for events that take more than 64 KiB, or an eighth of `bytes`.
+    publish_result publish(const message& message, std::optional<time_point> now = {}) {
+        return log_->publish({&message, 1}, now);
+    }
+
+    /// Several, with nothing between them and one wake-up: all, or where one of them is refused, none.
+    publish_result publish(std::span<const message> messages, std::optional<time_point> now = {}) {
+        return log_->publish(messages, now);
+    }
+
+    /// A cursor behind the event with that ID, or as its `how()` says. Nothing that is published meanwhile is
+    /// lost or comes twice.
+    ///
+    /// \param last_event_id as it came with the request; empty: none. Whatever it holds, it is no error.
+    /// \complexity logarithmic in the segments; with an ID of the caller's own, linear in those that share
+    ///             its hash
+    cursor subscribe(std::string_view last_event_id = {}, subscribe_options options = {},
+                     std::optional<time_point> now = {}) {
+        const detail::log::place start = log_->subscribe(last_event_id, options.replay_to_new, now);
+        return cursor(*log_, start, std::move(options.types));
+    }
+
+    /// Drops what has become too old: else that is done when somebody publishes or subscribes.
+    void trim(std::optional<time_point> now = {}) { log_->trim(now); }
+
+    /// No more events: cursors end when they have come to the last one.
+    ///
+    /// \throws what `wake_up` throws: it is closed then
+    void close() {
+        if (log_->close()) log_->wake_up();
+    }
+
+    channel_stats stats() const { return log_->stats(); }
+
+private:
+    detail::log* log_;
+};
+
+}  // namespace sse
