@@ -10,7 +10,6 @@
 #include "error.hpp"
 #include "event.hpp"
 
-#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cassert>
@@ -99,6 +98,16 @@ struct channel_stats {
 };
 
 namespace detail {
+
+// As in <algorithm>, which costs a fifth of <string>.
+template <class T>
+constexpr T smaller(T left, T right) noexcept {
+    return right < left ? right : left;
+}
+template <class T>
+constexpr T larger(T left, T right) noexcept {
+    return left < right ? right : left;
+}
 
 /// The value of the field that encoded events begin with, if that is the one named: "event: ", "id: ".
 constexpr std::optional<std::string_view> leading_field(std::string_view bytes,
@@ -341,7 +350,7 @@ public:
     /// The place from which on nothing has left yet.
     place after_gap(std::uint64_t number, bool to_latest) {
         const std::lock_guard lock(mutex_);
-        place result{.number = to_latest ? next_ : std::max(number, first())};
+        place result{.number = to_latest ? next_ : larger(number, first())};
         result.missed = result.number - number;
         result.at = keep_segment(result.number);
         return result;
@@ -525,7 +534,7 @@ private:
         if (!segments_.empty() && segments_.back()->has_room(event_bytes)) return *segments_.back();
 
         std::size_t memory = segments_.empty() ? smallest_segment : 2 * segments_.back()->memory();
-        memory = std::max(std::min(memory, usual_segment()), segment::memory_for(event_bytes));
+        memory = larger(smaller(memory, usual_segment()), segment::memory_for(event_bytes));
         if (!segments_.empty()) segments_.back()->finish();
 
         segments_.reserve(segments_.size() + 1);
@@ -545,7 +554,7 @@ private:
     }
 
     std::size_t usual_segment() const noexcept {
-        return std::min(largest_segment, options_.bytes / 8 / alignof(segment) * alignof(segment));
+        return smaller(largest_segment, options_.bytes / 8 / alignof(segment) * alignof(segment));
     }
 
     // Dropping
@@ -553,7 +562,7 @@ private:
     /// Sets the time, and drops what has become too old.
     void keep_time(std::optional<time_point> now) {
         if (options_.age.count() <= 0) return;
-        latest_ = std::max(latest_, now ? *now : std::chrono::steady_clock::now());
+        latest_ = larger(latest_, now ? *now : std::chrono::steady_clock::now());
         std::uint64_t number = first();
         while (number < next_ && milliseconds(latest_ - entry(number).time) > options_.age) ++number;
         drop_before(number);
@@ -568,7 +577,7 @@ private:
         segment* const oldest = segments_.front();
         segments_.erase(segments_.begin());
         const std::uint64_t left = segments_.empty() ? next_ : segments_.front()->first();
-        first_.store(std::max(first(), left), std::memory_order_release);
+        first_.store(larger(first(), left), std::memory_order_release);
         if (spare_ == nullptr && oldest->memory() <= usual_segment() && oldest->has_one_owner()) {
             spare_ = oldest;
         } else {
@@ -640,8 +649,8 @@ public:
     std::uint64_t missed() const noexcept { return missed_; }
 
     /// The bytes that are next, of as many events as lie in a row: up to 64 KiB, or one event. Where there
-    /// are none, `state()` says why. Should what follows have left the log, an event that has been consumed in
-    /// part is still given to its end, and none is begun.
+    /// are none, `state()` says why. Should what follows have left the log, an event that has been consumed
+    /// in part is still given to its end, and none is begun.
     ///
     /// \post The view lives until the next call of a function of this cursor that is not const.
     /// \complexity without types constant, and a short lock once a segment; with types linear in the events
@@ -694,7 +703,7 @@ public:
 
     /// It ends behind what has been published by now.
     void end_here() {
-        if (log_ != nullptr) stop_ = std::min(stop_, log_->next());
+        if (log_ != nullptr) stop_ = detail::smaller(stop_, log_->next());
     }
 
     /// What a client that has got all up to here would come back with: the ID of the event before, or one
@@ -762,7 +771,7 @@ private:
             if (segment_ != nullptr) {
                 const auto [events, is_complete] = segment_->read_extent();
                 const auto last = static_cast<std::uint32_t>(
-                    std::min<std::uint64_t>(events, stop_ - segment_->first()));
+                    detail::smaller(std::uint64_t{events}, stop_ - segment_->first()));
                 if (index() < last && !is_wanted(index())) pass_over(last);
                 if (index() < last) return segment_->bytes(offset_, segment_->end_of(end_of_run(last) - 1));
                 if (!is_complete || number_ == stop_) return {};

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "backoff.hpp"
+#include "detail/after.hpp"
 #include "detail/raise.hpp"
 #include "error.hpp"
 #include "event.hpp"
@@ -154,15 +155,6 @@ inline constexpr auto source_transitions = [] {
 
 constexpr source_state next_state(source_state state, source_input input) noexcept {
     return source_transitions[static_cast<std::size_t>(state)][static_cast<std::size_t>(input)];
-}
-
-/// When a pause is over that begins now; never, where it is none.
-constexpr std::optional<std::chrono::steady_clock::time_point> after(
-    std::chrono::steady_clock::time_point now, milliseconds pause) noexcept {
-    using time_point = std::chrono::steady_clock::time_point;
-    if (pause.count() <= 0) return std::nullopt;
-    const auto most = std::chrono::floor<std::chrono::milliseconds>((time_point::max)() - now);
-    return now + (std::chrono::milliseconds(pause) < most ? std::chrono::milliseconds(pause) : most);
 }
 
 }  // namespace detail

@@ -356,6 +356,52 @@ constexpr bool is_event_stream(std::string_view content_type) noexcept {
     return result;
 }
 
+/// Which pages of other origins may read a stream.
+struct cors_options {
+    /// Such as "https://example.org"; "*" for any. None: only pages of the server's own origin.
+    std::vector<std::string> origins{};
+
+    /// Whether requests may come with what recognises the user, such as cookies. "*" then does not count: any
+    /// page on the web could read what is meant for that user.
+    bool credentials = false;
+};
+
+namespace detail {
+
+/// \spec https://fetch.spec.whatwg.org/#http-cors-protocol
+inline void add_cors(const headers& request, const cors_options& cors, headers& result) {
+    if (cors.origins.empty()) return;
+    const std::string_view from = find_header(request, "Origin").value_or(std::string_view());
+    bool is_named = false;
+    bool any = false;
+    for (const std::string& origin : cors.origins) {
+        is_named = is_named || (!from.empty() && origin == from);
+        any = any || (origin == "*" && !cors.credentials);
+    }
+    if (any) return result.push_back({"Access-Control-Allow-Origin", "*"});
+    result.push_back({"Vary", "Origin"});  // also where it is refused: a cache must not give this to others
+    if (!is_named) return;
+    result.push_back({"Access-Control-Allow-Origin", std::string(from)});
+    if (cors.credentials) result.push_back({"Access-Control-Allow-Credentials", "true"});
+}
+
+}  // namespace detail
+
+/// The head that opens a stream: what keeps caches and proxies from holding it back, and who may read it.
+///
+/// It is for the caller to add what says where the body ends: over HTTP/1.1 `Connection: close`, or
+/// `Transfer-Encoding: chunked`.
+///
+/// \spec https://html.spec.whatwg.org/multipage/server-sent-events.html#authoring-notes
+inline response stream_response(const headers& request, const cors_options& cors = {}) {
+    response result{.status = 200, .reason = "OK"};
+    result.headers = {{"Content-Type", std::string(media_type)},
+                      {"Cache-Control", "no-cache, no-transform"},  // else a proxy may compress, and wait
+                      {"X-Accel-Buffering", "no"}};                 // nginx
+    detail::add_cors(request, cors, result.headers);
+    return result;
+}
+
 /// What a client does about the head of a response.
 enum class response_action : unsigned char {
     open,       ///< it is an event stream: read it

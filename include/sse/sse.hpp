@@ -4,6 +4,7 @@
 #pragma once
 
 #include "backoff.hpp"
+#include "channel.hpp"
 #include "encoder.hpp"
 #include "error.hpp"
 #include "event.hpp"
@@ -13,4 +14,5 @@
 #include "io.hpp"
 #include "line.hpp"
 #include "parser.hpp"
+#include "session.hpp"
 #include "version.hpp"

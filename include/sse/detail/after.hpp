@@ -1,0 +1,20 @@
+// Points in time that are some milliseconds away, which may be any number.
+#pragma once
+
+#include "../event.hpp"
+
+#include <chrono>
+#include <optional>
+
+namespace sse::detail {
+
+/// When a pause is over that begins now; never, where it is none.
+constexpr std::optional<std::chrono::steady_clock::time_point> after(
+    std::chrono::steady_clock::time_point now, milliseconds pause) noexcept {
+    using time_point = std::chrono::steady_clock::time_point;
+    if (pause.count() <= 0) return std::nullopt;
+    const auto most = std::chrono::floor<std::chrono::milliseconds>((time_point::max)() - now);
+    return now + (std::chrono::milliseconds(pause) < most ? std::chrono::milliseconds(pause) : most);
+}
+
+}  // namespace sse::detail

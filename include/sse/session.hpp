@@ -1,0 +1,261 @@
+// One subscriber's connection on a server, without a socket, a timer or a thread. Layer 5.
+//
+//     sse::session session(options, news.subscribe(last_event_id), head, now);
+//     // and a loop that sends what session.next(now) gives it, and tells how much was sent
+#pragma once
+
+#include "channel.hpp"
+#include "detail/after.hpp"
+#include "encoder.hpp"
+#include "event.hpp"
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace sse {
+
+/// What becomes of a subscriber whose next event has left the log.
+enum class lag_policy : unsigned char {
+    disconnect,      ///< its connection ends: it will come back with its last event ID
+    skip_to_oldest,  ///< it goes on with the oldest event that is left
+    skip_to_latest,  ///< it goes on with what is published next
+};
+
+/// Shared by any number of sessions, which they have to outlive.
+struct session_options {
+    /// The pause after which the client is to come back when the connection is lost, not below zero; nothing:
+    /// as it likes.
+    std::optional<milliseconds> retry{};
+
+    /// The least number of bytes of the comment that comes first. Some old proxies hold the first 2 KiB back.
+    std::size_t padding_bytes = 0;
+
+    /// Whether one that comes without a last event ID is told an ID at once: it can then resume even if it is
+    /// lost before the first event.
+    bool sends_first_id = true;
+
+    /// After being idle for so long a comment is sent: proxies cut what is silent, and a peer that is gone is
+    /// only noticed by sending. 0 for none.
+    milliseconds heartbeat{15'000};
+
+    /// For how long bytes may wait for the client to take them, or it is given up; 0 for ever. Each 64 KiB
+    /// have that time.
+    milliseconds send_timeout{30'000};
+
+    lag_policy when_behind = lag_policy::disconnect;
+
+    /// Gives the bytes, as of `encode`, that stand in a gap. The number of events, of whatever type, that are
+    /// missing; nothing where that is not known, because the client came with an unknown ID.
+    std::function<std::string(std::optional<std::uint64_t> missed)> gap{};
+
+    // When draining
+
+    /// The pause that the client is asked to make: at least the one, and at most the other more, evenly
+    /// spread, so that they do not all come back at once.
+    milliseconds drain_retry{1000};
+    milliseconds drain_spread{10'000};
+
+    /// For how long the session may go on, to send what has been published and the farewell; 0 for ever.
+    milliseconds drain_timeout{5'000};
+
+    /// Gives the bytes that come last, as of `encode`, the pause among them. By default that is all.
+    std::function<std::string(milliseconds retry)> farewell{};
+};
+
+/// What the loop around a session has to do next.
+enum class session_step : unsigned char {
+    send,      ///< send `bytes`, as far as the socket takes them, and say how many these were by `sent`
+    wait,      ///< for the channel's wake-up
+    finished,  ///< close the connection
+};
+
+struct session_task {
+    session_step step = session_step::finished;
+    std::string_view bytes{};  ///< live until the next call of a function that is not const
+    std::optional<std::chrono::steady_clock::time_point> until{};  ///< when to ask again at the latest
+};
+
+/// Why a session is over.
+enum class session_end : unsigned char {
+    none,       ///< it is not
+    closed,     ///< the channel is, and all has been sent
+    drained,    ///< all that was published has been sent, and the farewell
+    behind,     ///< what is next has left the log
+    timed_out,  ///< the client did not take what it was sent, or draining took too long
+    kicked,
+};
+
+/// One subscriber: what goes first, then the channel's events as they come, heartbeats, and an end in good
+/// order.
+///
+/// It does nothing by itself. A loop asks what to do, does it, and tells what came of it:
+///
+///     for (;;) {
+///         const sse::session_task task = session.next(now);
+///         if (task.step != sse::session_step::send) break;
+///         const ssize_t size = ::send(fd, task.bytes.data(), task.bytes.size(), MSG_NOSIGNAL);
+///         if (size < 0) break;  // EAGAIN: go on when the socket can be written, or at task.until
+///         session.sent(static_cast<std::size_t>(size), now);
+///     }
+///
+/// Takes some 200 bytes; besides, while they are sent, what goes first and what the options give.
+///
+/// \pre one thread at a time
+class session {
+public:
+    using time_point = std::chrono::steady_clock::time_point;
+
+    /// \param head what goes before all, such as the head of a response by `write_head`; nothing where the
+    ///        server has sent that. It is written as it is: with chunked coding, the caller has to wrap what
+    ///        `next` gives.
+    /// \throws what allocating and `gap` throw
+    session(const session_options& options, sse::cursor cursor, std::string head, time_point now)
+        : options_(&options), cursor_(std::move(cursor)), own_(std::move(head)), last_sent_(now) {
+        // A comment: the client sees that the stream is open before there is an event.
+        own_ += ':';
+        if (options.padding_bytes > 2) own_.append(options.padding_bytes - 2, ' ');
+        own_ += '\n';
+        const bool is_new = cursor_.how() == subscribed::live;
+        const std::string id = options.sends_first_id && is_new ? cursor_.last_event_id() : std::string();
+        if (!id.empty() || options.retry) {
+            message first{.retry = options.retry};
+            if (!id.empty()) first.id = id;
+            own_ += encode(first);
+        }
+        if (!options.gap) return;
+        if (cursor_.how() == subscribed::gap) own_ += options.gap(cursor_.missed());
+        if (cursor_.how() == subscribed::unknown) own_ += options.gap(std::nullopt);
+    }
+    session(const session_options&&, sse::cursor, std::string, time_point) = delete;  // they would not live
+
+    /// \return what to do, `now`, which must not go back
+    /// \throws what `gap`, `farewell` and allocating throw: then there is nothing for it but to end it
+    session_task next(time_point now) {
+        for (;;) {
+            if (end_ != session_end::none) return {};
+            if (drain_until_ && now >= *drain_until_) return finish(session_end::timed_out);
+            if (!own_.empty()) return offer(std::string_view(own_).substr(own_sent_), now);
+            if (const std::string_view bytes = cursor_.pending(); !bytes.empty()) return offer(bytes, now);
+            switch (cursor_.state()) {
+                case cursor_state::behind:
+                    if (is_draining_) {
+                        if (!say_farewell()) return finish(session_end::drained);
+                    } else if (options_->when_behind == lag_policy::disconnect) {
+                        return finish(session_end::behind);
+                    } else {
+                        skip();
+                    }
+                    break;
+                case cursor_state::ended:
+                    if (!is_draining_) return finish(session_end::closed);
+                    if (!say_farewell()) return finish(session_end::drained);
+                    break;
+                case cursor_state::following: {
+                    const auto heartbeat = detail::after(last_sent_, options_->heartbeat);
+                    if (!heartbeat || now < *heartbeat) return {session_step::wait, {}, earlier(heartbeat)};
+                    own_ = ":\n";
+                    break;
+                }
+            }
+        }
+    }
+
+    /// So many of the bytes that `next` gave, from their front, have been sent.
+    void sent(std::size_t bytes, time_point now) noexcept {
+        if (bytes == 0) return;
+        last_sent_ = now;
+        sent_bytes_ += bytes;
+        offered_ -= bytes < offered_ ? bytes : offered_;
+        if (own_.empty()) {
+            cursor_.consume(bytes);
+        } else if (own_sent_ += bytes; own_sent_ == own_.size()) {
+            own_ = std::string();  // an idle subscriber keeps nothing
+            own_sent_ = 0;
+        }
+    }
+
+    /// It ends in good order: what has been published by now, then the farewell.
+    ///
+    /// \param random evenly distributed over all its values, and another one for each session
+    void drain(std::uint64_t random, time_point now) {
+        if (is_draining_ || end_ != session_end::none) return;
+        is_draining_ = true;
+        cursor_.end_here();
+        const auto spread = static_cast<std::uint64_t>(at_least_none(options_->drain_spread));
+        const auto added = static_cast<std::int64_t>(random % (spread + 1));
+        const std::int64_t base = at_least_none(options_->drain_retry);
+        retry_ = milliseconds(base > INT64_MAX - added ? INT64_MAX : base + added);
+        drain_until_ = detail::after(now, options_->drain_timeout);
+    }
+
+    /// It ends at once, be it in the midst of an event, which the client then does not take for one.
+    void kick() noexcept {
+        if (end_ == session_end::none) finish(session_end::kicked);
+    }
+
+    session_end end() const noexcept { return end_; }
+
+    std::uint64_t sent_bytes() const noexcept { return sent_bytes_; }
+
+private:
+    static std::int64_t at_least_none(milliseconds time) noexcept {
+        return time.count() > 0 ? time.count() : 0;
+    }
+
+    /// Bytes may wait only for so long, counted from when they were offered first.
+    session_task offer(std::string_view bytes, time_point now) {
+        if (offered_ == 0) {
+            offered_ = bytes.size();
+            offered_at_ = now;
+        }
+        const auto timeout = detail::after(offered_at_, options_->send_timeout);
+        if (timeout && now >= *timeout) return finish(session_end::timed_out);
+        return {session_step::send, bytes, earlier(timeout)};
+    }
+
+    void skip() {
+        const std::uint64_t missed = cursor_.skip(options_->when_behind == lag_policy::skip_to_latest);
+        if (options_->gap) own_ = options_->gap(missed);
+    }
+
+    /// \return whether it had not been said
+    bool say_farewell() {
+        if (said_farewell_) return false;
+        own_ = options_->farewell ? options_->farewell(retry_) : encode({.retry = retry_});
+        return said_farewell_ = true;
+    }
+
+    /// Nothing of the log is kept for one that is over.
+    session_task finish(session_end why) noexcept {
+        end_ = why;
+        cursor_ = sse::cursor();
+        own_ = std::string();
+        return {};
+    }
+
+    std::optional<time_point> earlier(std::optional<time_point> time) const noexcept {
+        return drain_until_ && (!time || *drain_until_ < *time) ? drain_until_ : time;
+    }
+
+    const session_options* options_;
+    sse::cursor cursor_;
+    std::string own_;           // what goes before the cursor's bytes
+    std::size_t own_sent_ = 0;  // of it
+    std::uint64_t sent_bytes_ = 0;
+    time_point last_sent_;
+    std::size_t offered_ = 0;  // bytes that have been offered and not been sent: the oldest of these
+    time_point offered_at_{};
+    milliseconds retry_{};
+    std::optional<time_point> drain_until_{};
+    session_end end_ = session_end::none;
+    bool is_draining_ = false;
+    bool said_farewell_ = false;
+};
+
+}  // namespace sse
