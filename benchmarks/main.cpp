@@ -32,6 +32,7 @@ std::size_t bench::allocations() { return calls_of_new; }
 int main(int argc, char** argv) {
     bench::register_parsers();
     bench::register_encoders();
+    bench::register_publishers();
     benchmark::AddCustomContext("compiler", compiler);
     benchmark::Initialize(&argc, argv);
     if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;

@@ -10,6 +10,7 @@ namespace bench {
 
 void register_parsers();
 void register_encoders();
+void register_publishers();
 
 /// How often operator new was called, by anybody.
 std::size_t allocations();

@@ -93,12 +93,13 @@ private:
         const support::descriptor peer(::accept(listener_.get(), nullptr, nullptr));
         sse::request_reader reader;
         std::array<char, 4096> buffer;
-        for (bool complete = false; !complete;) {
+        std::string_view bytes;
+        for (sse::http_part part; (part = reader.next(bytes)) != sse::http_part::end;) {
+            if (part != sse::http_part::none) continue;
+            if (reader.error()) return;
             const auto count = ::recv(peer.get(), buffer.data(), buffer.size(), 0);
             if (count <= 0) return;
-            std::string_view bytes(buffer.data(), static_cast<std::size_t>(count));
-            complete = reader.next(bytes) == sse::http_part::head;
-            if (reader.error()) return;
+            bytes = {buffer.data(), static_cast<std::size_t>(count)};
         }
         answer(peer);
     }

@@ -5,7 +5,9 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <cstdio>
 #include <span>
 #include <string>
@@ -75,6 +77,15 @@ struct connection {
     }
 };
 
+// The same, but it takes as much as it has room for.
+struct narrow_connection : connection {
+    std::size_t send(std::string_view bytes) {
+        const std::string_view taken = bytes.substr(0, 4096 - std::min<std::size_t>(wire.size(), 4096));
+        wire += taken;
+        return taken.size();
+    }
+};
+
 void talk() {
     connection peer;
     if (std::error_code error = sse::encode_to(peer, {.data = "hello"})) fmt::print("{}\n", error.message());
@@ -106,6 +117,31 @@ void go_through_a_connection() {
     source.got_bytes("data: hello\n\n", now);
 }
 
+// Serve: a log for everybody, and one subscriber of it.
+void serve(const sse::request& request, narrow_connection& peer) {
+    sse::channel news({.events = 10'000, .bytes = 8 << 20, .age = 10min});
+    const auto published = news.publish({.event = "tick", .data = "one"});  // from any thread
+    if (published.error) fmt::print("{}\n", published.error.message());
+
+    const sse::session_options options{.retry = 2s, .heartbeat = 15s, .send_timeout = 30s};
+    const auto now = std::chrono::steady_clock::now();
+
+    std::string head;
+    sse::response response = sse::stream_response(request.headers, {.origins = {"https://example.org"}});
+    response.headers.push_back({"Connection", "close"});
+    if (const auto error = sse::write_head(head, response)) return fmt::print("{}\n", error.message());
+
+    const auto last_id = sse::find_header(request.headers, "Last-Event-ID").value_or("");
+    sse::session session(options, news.subscribe(last_id), head, now);
+    for (;;) {
+        const sse::session_task task = session.next(now);
+        if (task.step != sse::session_step::send) break;  // wait for more, until task.until; or close
+        const std::size_t size = peer.send(task.bytes);
+        if (size == 0) break;  // until it takes more, or task.until
+        session.sent(size, now);
+    }
+}
+
 }  // namespace
 
 int main() {
@@ -116,4 +152,7 @@ int main() {
     fmt::print("{}", encode_some());
     talk();
     go_through_a_connection();
+    narrow_connection peer;
+    serve({.headers = {{"Last-Event-ID", "from-another-run"}}}, peer);
+    fmt::print("{}", peer.wire);
 }

@@ -42,7 +42,7 @@ struct outcome {
     std::string body{};
     ending end = ending::none;
     std::string rest{};     // what was not taken
-    bool persists = false;  // keep_alive(), or takes_chunks()
+    bool persists = false;  // keep_alive()
     sse::error error{};
 
     friend bool operator==(const outcome&, const outcome&) = default;
@@ -95,9 +95,6 @@ void take_head(run& seen, const sse::request_reader& reader) {
 }
 
 template <class Reader>
-constexpr bool reads_bodies = std::is_same_v<Reader, sse::response_reader>;
-
-template <class Reader>
 run read(Reader& reader, std::string_view bytes, const cuts& where) {
     std::vector<test::exact_copy> chunks;
     for (std::size_t i = 0, begin = 0; i <= where.size(); ++i) {
@@ -127,28 +124,21 @@ run read(Reader& reader, std::string_view bytes, const cuts& where) {
             if (part == http_part::head) {
                 seen.expect(seen.result.head.empty(), "two heads");
                 take_head(seen, reader);
-                if constexpr (!reads_bodies<Reader>) over = true;
             }
-            if constexpr (reads_bodies<Reader>) {
-                if (part == http_part::body) {
-                    const std::string_view body = reader.body();
-                    seen.expect(!seen.result.head.empty(), "a body before its head");
-                    seen.expect(!body.empty(), "a body without a byte");
-                    seen.expect(body.data() >= rest.data() && body.data() + body.size() == chunk.data(),
-                                "a body that is not what was taken");
-                    seen.result.body += body;
-                }
-                if (part == http_part::end) {
-                    over = true;
-                    seen.result.end = ending::told;
-                    seen.result.persists = reader.keep_alive();
-                } else {
-                    seen.expect(!reader.keep_alive(), "keep_alive before the end");
-                }
-            } else {
-                seen.expect(part == http_part::head, "another part than a head");
+            if (part == http_part::body) {
+                const std::string_view body = reader.body();
+                seen.expect(!seen.result.head.empty(), "a body before its head");
+                seen.expect(!body.empty(), "a body without a byte");
+                seen.expect(body.data() >= rest.data() && body.data() + body.size() == chunk.data(),
+                            "a body that is not what was taken");
+                seen.result.body += body;
+            }
+            if (part == http_part::end) {
+                over = true;
                 seen.result.end = ending::told;
-                seen.result.persists = reader.takes_chunks();
+                seen.result.persists = reader.keep_alive();
+            } else {
+                seen.expect(!reader.keep_alive(), "keep_alive before the end");
             }
             if (!seen.complaint.empty()) return seen;  // or else it might go on for ever
         }
@@ -158,14 +148,12 @@ run read(Reader& reader, std::string_view bytes, const cuts& where) {
         std::string_view nothing;
         seen.expect(next(nothing) == http_part::none, "a part out of nothing");
     }
-    if constexpr (reads_bodies<Reader>) {
-        if (reader.finish() == http_part::end) {
-            seen.expect(!over, "the end twice");
-            seen.result.end = ending::by_finish;
-        }
-        seen.expect(reader.finish() == http_part::none, "finished twice");
-        if (seen.result.end != ending::told) seen.result.persists = reader.keep_alive();
+    if (reader.finish() == http_part::end) {
+        seen.expect(!over, "the end twice");
+        seen.result.end = ending::by_finish;
     }
+    seen.expect(reader.finish() == http_part::none, "finished twice");
+    if (seen.result.end != ending::told) seen.result.persists = reader.keep_alive();
     seen.result.error = reader.error();
     if (seen.result.error) seen.result.rest = {};
     return seen;
@@ -543,7 +531,15 @@ TEST_CASE("where a body ends must be certain and understood") {
 namespace {
 
 const std::string chunked_head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-const std::string chunked_seen = "200 OK|Transfer-Encoding: chunked|";
+const std::string chunked_request = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+/// The same chunks in a response and in a request.
+void check_chunked(const std::string& chunks, outcome expected, const sse::http1_options& options = {}) {
+    expected.head = "200 OK|Transfer-Encoding: chunked|";
+    check_response(chunked_head + chunks, expected, options);
+    expected.head = "POST http://h:80/|Host: h|Transfer-Encoding: chunked|";
+    check_request(chunked_request + chunks, expected, options);
+}
 
 }  // namespace
 
@@ -565,13 +561,22 @@ TEST_CASE("chunks are joined, and what stands around them is dropped") {
         {"1;\r\na\r\n1;b\r\nc\r\n1 ; b = \"0\x80\" ;c\r\nd\r\n0;e=f\r\n\r\n", "acd"},
         {"1 \t \r\na\r\n0 \r\n\r\n", "a"},
         // Trailers.
-        {"1\r\na\r\n0\r\nA: b\r\nC: d\r\n e\r\n\r\n", "a"},
+        {"1\r\na\r\n0\r\nA: b\r\nC: d\r\n\r\n", "a"},
         {"0\r\nContent-Length: 5\r\n\r\n", ""},
     };
     for (const row& each : rows) {
-        check_response(chunked_head + each.bytes,
-                       {.head = chunked_seen, .body = each.body, .end = ending::told, .persists = true});
+        check_chunked(each.bytes, {.body = each.body, .end = ending::told, .persists = true});
     }
+}
+
+TEST_CASE("a fold in trailers is as one in a head: a server refuses it") {
+    const std::string chunks = "1\r\na\r\n0\r\nA: b\r\n c\r\n";
+    check_response(
+        chunked_head + chunks + "\r\n",
+        {.head = "200 OK|Transfer-Encoding: chunked|", .body = "a", .end = ending::told, .persists = true});
+    check_request(chunked_request + chunks, {.head = "POST http://h:80/|Host: h|Transfer-Encoding: chunked|",
+                                             .body = "a",
+                                             .error = errc::http_malformed});
 }
 
 TEST_CASE("a chunk's line is a size and extensions, and nothing is guessed") {
@@ -608,8 +613,7 @@ TEST_CASE("a chunk's line is a size and extensions, and nothing is guessed") {
         "10000000000000000",
         "ffffffffffffffffff",
     };
-    const outcome refused = {.head = chunked_seen, .error = errc::http_malformed};
-    for (const std::string& line : lines) check_response(chunked_head + line + "\r\n", refused);
+    for (const std::string& line : lines) check_chunked(line + "\r\n", {.error = errc::http_malformed});
 }
 
 TEST_CASE("chunks that are not as they should be are refused") {
@@ -642,14 +646,12 @@ TEST_CASE("chunks that are not as they should be are refused") {
         {"0\r\nA: b\r\n\n"},
     };
     for (const row& each : rows) {
-        check_response(chunked_head + each.bytes,
-                       {.head = chunked_seen, .body = each.body, .error = errc::http_malformed});
+        check_chunked(each.bytes, {.body = each.body, .error = errc::http_malformed});
     }
 }
 
 TEST_CASE("a chunk's size and a length may be as large as 64 bits can say") {
-    check_response(chunked_head + "ffffffffffffffff\r\nhello",
-                   {.head = chunked_seen, .body = "hello", .error = errc::http_cut_off});
+    check_chunked("ffffffffffffffff\r\nhello", {.body = "hello", .error = errc::http_cut_off});
     check_response("HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551615\r\n\r\nhello",
                    {.head = "200 OK|Content-Length: 18446744073709551615|",
                     .body = "hello",
@@ -658,67 +660,84 @@ TEST_CASE("a chunk's size and a length may be as large as 64 bits can say") {
 
 TEST_CASE("each chunk's line is bounded by itself") {
     const sse::http1_options options{.max_head_bytes = 100};
-    const outcome read = {.head = chunked_seen, .body = "aaaa", .end = ending::told, .persists = true};
     const auto chunk = [](std::size_t line_size) { return "1;" + times(line_size - 4, "x") + "\r\na\r\n"; };
-    check_response(chunked_head + times(4, chunk(100)) + "0\r\n\r\n", read, options);
-    check_response(chunked_head + chunk(100) + chunk(101),
-                   {.head = chunked_seen, .body = "a", .error = errc::http_head_too_large}, options);
-    check_response(chunked_head + "1;" + times(98, "x"), {.head = chunked_seen, .error = errc::http_cut_off},
-                   options);
-    check_response(chunked_head + "1;" + times(99, "x"),
-                   {.head = chunked_seen, .error = errc::http_head_too_large}, options);
+    check_chunked(times(4, chunk(100)) + "0\r\n\r\n", {.body = "aaaa", .end = ending::told, .persists = true},
+                  options);
+    check_chunked(chunk(100) + chunk(101), {.body = "a", .error = errc::http_head_too_large}, options);
+    check_chunked("1;" + times(98, "x"), {.error = errc::http_cut_off}, options);
+    check_chunked("1;" + times(99, "x"), {.error = errc::http_head_too_large}, options);
 }
 
 TEST_CASE("the trailers are bounded by themselves") {
     const sse::http1_options options{.max_head_bytes = 100, .max_headers = 3};
     const auto trailers = [](std::size_t size) {
-        return chunked_head + "0\r\nA: b\r\nC: " + times(size - 13, "d") + "\r\n\r\n";
+        return "0\r\nA: b\r\nC: " + times(size - 13, "d") + "\r\n\r\n";
     };
-    const outcome refused = {.head = chunked_seen, .error = errc::http_head_too_large};
-    check_response(trailers(100), {.head = chunked_seen, .end = ending::told, .persists = true}, options);
-    check_response(trailers(101), refused, options);
-    check_response(chunked_head + "0\r\n" + times(3, "A: b\r\n") + "\r\n",
-                   {.head = chunked_seen, .end = ending::told, .persists = true}, options);
-    check_response(chunked_head + "0\r\n" + times(4, "A: b\r\n"), refused, options);
-    // Those of a response that was cut off do not count for the next.
-    check_response(chunked_head + "0\r\n" + times(2, "A: b\r\n"),
-                   {.head = chunked_seen, .error = errc::http_cut_off}, options);
+    const outcome read = {.end = ending::told, .persists = true};
+    const outcome refused = {.error = errc::http_head_too_large};
+    check_chunked(trailers(100), read, options);
+    check_chunked(trailers(101), refused, options);
+    check_chunked("0\r\n" + times(3, "A: b\r\n") + "\r\n", read, options);
+    check_chunked("0\r\n" + times(4, "A: b\r\n"), refused, options);
+    // Those of a message that was cut off do not count for the next.
+    check_chunked("0\r\n" + times(2, "A: b\r\n"), {.error = errc::http_cut_off}, options);
 }
 
-TEST_CASE("wherever the connection ends before the response does, it is cut off") {
-    const std::string sized = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
-    const std::string chunked = chunked_head + "5;a\r\nhello\r\n3\r\n...\r\n0\r\nA: b\r\n\r\n";
-    for (const std::string& whole : {sized, chunked}) {
-        for (std::size_t size = 0; size <= whole.size(); ++size) {
-            CAPTURE(size);
-            const test::exact_copy cut(std::string_view(whole).substr(0, size));
-            std::string_view bytes = cut;
-            sse::response_reader reader;
-            bool ended = false;
-            for (http_part part; (part = reader.next(bytes)) != http_part::none;) {
-                ended = part == http_part::end;
-            }
-            CHECK(ended == (size == whole.size()));
-            CHECK(reader.finish() == http_part::none);
-            CHECK(reader.error() == (ended ? errc::ok : errc::http_cut_off));
+namespace {
+
+/// Cuts a message off after each number of bytes. The first few may be none of it.
+template <class Reader>
+void check_cut_off(const std::string& whole, std::size_t before = 0) {
+    CAPTURE(whole);
+    for (std::size_t size = 0; size <= whole.size(); ++size) {
+        CAPTURE(size);
+        const test::exact_copy cut(std::string_view(whole).substr(0, size));
+        std::string_view bytes = cut;
+        Reader reader;
+        bool ended = false;
+        for (http_part part; (part = reader.next(bytes)) != http_part::none;) {
+            ended = part == http_part::end;
         }
+        CHECK(ended == (size == whole.size()));
+        CHECK(reader.finish() == http_part::none);
+        CHECK(reader.error() == (ended || size < before ? errc::ok : errc::http_cut_off));
+        CHECK_FALSE(reader.keep_alive());
     }
+}
+
+template <class Reader>
+void check_untold_end(const std::string& whole) {
+    std::string_view bytes = whole;
+    Reader reader;
+    CHECK(reader.next(bytes) == http_part::head);
+    if (!bytes.empty()) CHECK(reader.next(bytes) == http_part::body);
+    CHECK(reader.finish() == http_part::end);
+    CHECK_FALSE(reader.error());
+    CHECK_FALSE(reader.keep_alive());
+    CHECK(reader.finish() == http_part::none);
+    CHECK(reader.next(bytes) == http_part::none);
+}
+
+}  // namespace
+
+TEST_CASE("wherever the connection ends before the message does, it is cut off") {
+    const std::string chunks = "5;a\r\nhello\r\n3\r\n...\r\n0\r\nA: b\r\n\r\n";
+    check_cut_off<sse::response_reader>("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
+    check_cut_off<sse::response_reader>(chunked_head + chunks);
+    // Nobody has to send a request.
+    check_cut_off<sse::request_reader>("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello", 1);
+    check_cut_off<sse::request_reader>(chunked_request + chunks, 1);
+    check_cut_off<sse::request_reader>("GET / HTTP/1.1\r\nHost: h\r\n\r\n", 1);
+    check_cut_off<sse::request_reader>("\n\n\nGET / HTTP/1.1\r\nHost: h\r\n\r\n", 4);
 }
 
 TEST_CASE("the end of the connection ends a body that has come whole, though the end was not asked for") {
     for (const std::string& body : {""s, "hi"s}) {
-        const std::string length = std::to_string(body.size());
-        const std::string whole = "HTTP/1.1 200 OK\r\nContent-Length: " + length + "\r\n\r\n" + body;
-        std::string_view bytes = whole;
-        sse::response_reader reader;
-        CHECK(reader.next(bytes) == http_part::head);
-        if (!bytes.empty()) CHECK(reader.next(bytes) == http_part::body);
-        CHECK(reader.finish() == http_part::end);
-        CHECK_FALSE(reader.error());
-        CHECK_FALSE(reader.keep_alive());
-        CHECK(reader.finish() == http_part::none);
-        CHECK(reader.next(bytes) == http_part::none);
+        const std::string rest = "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+        check_untold_end<sse::response_reader>("HTTP/1.1 200 OK\r\n" + rest);
+        check_untold_end<sse::request_reader>("POST / HTTP/1.1\r\nHost: h\r\n" + rest);
     }
+    check_untold_end<sse::request_reader>("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
 }
 
 TEST_CASE("a connection persists where both version and fields let it, and the end is known") {
@@ -758,6 +777,14 @@ TEST_CASE("a connection persists where both version and fields let it, and the e
             read(reader, "HTTP/" + each.version + " 200 OK\r\n" + each.fields + "\r\na", {}).result;
         CHECK(unsized.end == ending::by_finish);
         CHECK_FALSE(unsized.persists);
+
+        // A request without a body ends by itself.
+        for (const char* const rest : {"\r\n", "Content-Length: 1\r\n\r\na"}) {
+            sse::request_reader requests;
+            const std::string request = "PUT / HTTP/" + each.version + "\r\nHost: h\r\n" + each.fields + rest;
+            CHECK(read(requests, request, {}).result.persists == each.persists);
+            CHECK_FALSE(requests.keep_alive());
+        }
     }
 }
 
@@ -781,50 +808,55 @@ TEST_CASE("responses follow one another on a connection") {
     CHECK(bytes.empty());
 }
 
-TEST_CASE("a body is not copied, and reading it does not allocate once there is room for a line") {
-    struct row {
-        std::string head;
-        std::string chunk_line{};
-        std::size_t warm_up = 0;  // bytes of the body until there is
-    };
-    const row rows[] = {
-        {"HTTP/1.1 200 OK\r\nContent-Length: 1048576\r\n\r\n"},
-        {"HTTP/1.1 200 OK\r\n\r\n"},
-        {chunked_head, "400\r\n"},
-        {chunked_head, "400;" + times(100, "extension") + "\r\n", 2048},
-    };
-    for (const row& each : rows) {
-        std::string whole = each.head;
-        const bool chunked = !each.chunk_line.empty();
-        for (int i = 0; i < 1024; ++i) {
-            whole += each.chunk_line;
-            whole.append(1024, 'x');
-            if (chunked) whole += "\r\n";
-        }
-        if (chunked) whole += "0\r\n\r\n";
-        for (const std::size_t chunk_size : {std::size_t{1}, std::size_t{1000}, whole.size()}) {
-            sse::response_reader reader;
-            std::string_view rest = whole;
-            REQUIRE(reader.next(rest) == http_part::head);
-            std::size_t allocations = heap.allocations;
-            std::size_t size = 0;
-            bool lies_within = true;
-            while (!rest.empty()) {
-                std::string_view chunk = rest.substr(0, chunk_size);
-                rest.remove_prefix(chunk.size());
-                for (http_part part; (part = reader.next(chunk)) != http_part::none;) {
-                    if (part != http_part::body) continue;
-                    size += reader.body().size();
-                    lies_within = lies_within && reader.body().data() + reader.body().size() == chunk.data();
-                }
-                if (size < each.warm_up) allocations = heap.allocations;
-            }
-            CHECK(size == 1048576);
-            CHECK(lies_within);
-            CHECK(heap.allocations == allocations);
-            CHECK_FALSE(reader.error());
-        }
+namespace {
+
+/// \param warm_up bytes of the body until there is room for a line
+template <class Reader>
+void check_not_copied(const std::string& head, const std::string& chunk_line = {}, std::size_t warm_up = 0) {
+    CAPTURE(head);
+    std::string whole = head;
+    const bool chunked = !chunk_line.empty();
+    for (int i = 0; i < 1024; ++i) {
+        whole += chunk_line;
+        whole.append(1024, 'x');
+        if (chunked) whole += "\r\n";
     }
+    if (chunked) whole += "0\r\n\r\n";
+    for (const std::size_t chunk_size : {std::size_t{1}, std::size_t{1000}, whole.size()}) {
+        Reader reader;
+        std::string_view rest = whole;
+        REQUIRE(reader.next(rest) == http_part::head);
+        std::size_t allocations = heap.allocations;
+        std::size_t size = 0;
+        bool lies_within = true;
+        while (!rest.empty()) {
+            std::string_view chunk = rest.substr(0, chunk_size);
+            rest.remove_prefix(chunk.size());
+            for (http_part part; (part = reader.next(chunk)) != http_part::none;) {
+                if (part != http_part::body) continue;
+                size += reader.body().size();
+                lies_within = lies_within && reader.body().data() + reader.body().size() == chunk.data();
+            }
+            if (size < warm_up) allocations = heap.allocations;
+        }
+        CHECK(size == 1048576);
+        CHECK(lies_within);
+        CHECK(heap.allocations == allocations);
+        CHECK_FALSE(reader.error());
+    }
+}
+
+}  // namespace
+
+TEST_CASE("a body is not copied, and reading it does not allocate once there is room for a line") {
+    const std::string extended = "400;" + times(100, "extension") + "\r\n";
+    check_not_copied<sse::response_reader>("HTTP/1.1 200 OK\r\nContent-Length: 1048576\r\n\r\n");
+    check_not_copied<sse::response_reader>("HTTP/1.1 200 OK\r\n\r\n");
+    check_not_copied<sse::response_reader>(chunked_head, "400\r\n");
+    check_not_copied<sse::response_reader>(chunked_head, extended, 2048);
+    check_not_copied<sse::request_reader>("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1048576\r\n\r\n");
+    check_not_copied<sse::request_reader>(chunked_request, "400\r\n");
+    check_not_copied<sse::request_reader>(chunked_request, extended, 2048);
 }
 
 // Heads of requests
@@ -833,12 +865,12 @@ TEST_CASE("a request's head is a method, a target, and fields of which one is Ho
     struct row {
         std::string bytes;
         std::string head;
-        bool takes_chunks = true;
+        bool persists = true;
     };
     const row rows[] = {
         {"GET / HTTP/1.1\r\nHost: example.org\r\n\r\n", "GET http://example.org:80/|Host: example.org|"},
-        {"POST /a?b=c&d HTTP/1.1\r\nA: b\r\nhost: Example.ORG:8080\r\nContent-Length: 3\r\n\r\n",
-         "POST http://example.org:8080/a?b=c&d|A: b|host: Example.ORG:8080|Content-Length: 3|"},
+        {"POST /a?b=c&d HTTP/1.1\r\nA: b\r\nhost: Example.ORG:8080\r\nContent-Length: 0\r\n\r\n",
+         "POST http://example.org:8080/a?b=c&d|A: b|host: Example.ORG:8080|Content-Length: 0|"},
         {"GET / HTTP/1.1\nHost: [::1]:65535\n\n", "GET http://[::1]:65535/|Host: [::1]:65535|"},
         {"GET / HTTP/1.1\r\nHost: h:\r\n\r\n", "GET http://h:80/|Host: h:|"},
         {"!#$%&'*+-.^_`|~09azAZ //\xC3\xA9\\ HTTP/1.1\r\nHost:\r\n\r\n",
@@ -854,12 +886,22 @@ TEST_CASE("a request's head is a method, a target, and fields of which one is Ho
         // A few empty lines are skipped.
         {"\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n", "GET http://h:80/|Host: h|"},
         {"\r\n\n\r\n\nGET / HTTP/1.1\r\nHost: h\r\n\r\n", "GET http://h:80/|Host: h|"},
-        // A length and chunks are as they should be.
-        {"PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: Chunked\r\n\r\n",
-         "PUT http://h:80/|Host: h|Transfer-Encoding: Chunked|"},
     };
     for (const row& each : rows) {
-        check_request(each.bytes, {.head = each.head, .end = ending::told, .persists = each.takes_chunks});
+        check_request(each.bytes, {.head = each.head, .end = ending::told, .persists = each.persists});
+    }
+}
+
+TEST_CASE("a client of HTTP/1.0 takes no chunks, though it keeps the connection") {
+    for (const char minor_version : {'0', '1', '2'}) {
+        const std::string whole =
+            "GET / HTTP/1."s + minor_version + "\r\nHost: h\r\nConnection: keep-alive\r\n\r\n";
+        std::string_view bytes = whole;
+        sse::request_reader reader;
+        CHECK(reader.next(bytes) == http_part::head);
+        CHECK(reader.takes_chunks() == (minor_version != '0'));
+        CHECK(reader.next(bytes) == http_part::end);
+        CHECK(reader.keep_alive());
     }
 }
 
@@ -924,6 +966,117 @@ TEST_CASE("a request for nothing that one host can serve is refused") {
     // A server need not understand folds, and had better not.
     check_request("GET / HTTP/1.1\r\nHost: h\r\n i\r\n", {.error = errc::http_malformed});
     check_request("GET / HTTP/1.1\r\nHost: h\r\n \r\n", {.error = errc::http_malformed});
+}
+
+// Bodies of requests
+
+TEST_CASE("a request's body is as long as its fields say, and where they say nothing there is none") {
+    struct row {
+        std::string start;  // method and fields
+        std::string bytes{};
+        std::string body{};
+    };
+    const row rows[] = {
+        // Whatever the method.
+        {"GET|"},
+        {"POST|"},
+        {"PUT|Content-Type: text/plain|Trailer: A|"},
+        {"POST|Content-Length: 0|"},
+        {"POST|Content-Length: 5|", "hello", "hello"},
+        {"GET|Content-Length: 2|", "\r\n", "\r\n"},
+        {"DELETE|content-length: 3, 3|Content-Length: 3|", "\0\xFF\n"s, "\0\xFF\n"s},
+        {"POST|Transfer-Encoding: chunked|", "0\r\n\r\n"},
+        {"PUT|Transfer-Encoding: Chunked|", "5\r\nhello\r\n1;a\r\n\n\r\n0\r\n\r\n", "hello\n"},
+        {"GET|Transfer-Encoding: chunked|", "1\r\na\r\n0\r\nTransfer-Encoding: gzip\r\n\r\n", "a"},
+    };
+    for (const row& each : rows) {
+        const std::size_t method_size = each.start.find('|');
+        const std::string method = each.start.substr(0, method_size);
+        std::string fields;
+        for (const char byte : each.start.substr(method_size + 1)) {
+            if (byte == '|') fields += "\r\n";
+            else fields += byte;
+        }
+        check_request(method + " / HTTP/1.1\r\nHost: h\r\n" + fields + "\r\n" + each.bytes,
+                      {.head = method + " http://h:80/|Host: h" + each.start.substr(method_size),
+                       .body = each.body,
+                       .end = ending::told,
+                       .persists = true});
+    }
+    check_request("POST / HTTP/1.0\r\nContent-Length: 2\r\n\r\nhi",
+                  {.head = "POST http://:0/|Content-Length: 2|", .body = "hi", .end = ending::told});
+}
+
+TEST_CASE("requests follow one another on a connection, in one piece or in many") {
+    const std::string whole =
+        "GET /1 HTTP/1.1\r\nHost: h\r\n\r\n"
+        "POST /2 HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi"
+        "\r\n\r\n\r\n\r\n"  // as many as there may be, and again
+        "POST /3 HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nA: b\r\n\r\n"
+        "\r\n\r\n\r\n\r\n"
+        "GET /4 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
+        "PUT /5 HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nConnection: close\r\n\r\nb"
+        "GET /6 HTTP/1.1\r\nHost: h\r\n\r\n";  // of a client that had said that it sends no more
+    for (std::size_t piece_size = 1; piece_size <= whole.size(); ++piece_size) {
+        CAPTURE(piece_size);
+        sse::request_reader reader;
+        std::string seen;
+        std::size_t left = 0;
+        for (std::size_t at = 0; at < whole.size(); at += piece_size) {
+            const test::exact_copy piece(std::string_view(whole).substr(at, piece_size));
+            std::string_view bytes = piece;
+            for (http_part part; (part = reader.next(bytes)) != http_part::none;) {
+                if (part == http_part::head) seen += reader.request().url.target + ':';
+                if (part == http_part::body) seen += reader.body();
+                if (part != http_part::end) continue;
+                seen += '.';
+                if (!reader.keep_alive()) continue;
+                reader.reset();
+                CHECK_FALSE(reader.keep_alive());
+                CHECK(reader.request().url.target.empty());
+                CHECK(reader.body().empty());
+            }
+            left += bytes.size();
+        }
+        CHECK(seen == "/1:./2:hi./3:a./4:./5:b.");
+        CHECK(left == std::string_view("GET /6 HTTP/1.1\r\nHost: h\r\n\r\n").size());
+        CHECK_FALSE(reader.error());
+    }
+}
+
+TEST_CASE("a client that leaves before a request has not cut it off") {
+    struct row {
+        std::string bytes;
+        errc error = errc::ok;
+    };
+    const row rows[] = {
+        {""},
+        {"\r\n"},
+        {"\n\r\n\n\n"},
+        {"\r", errc::http_cut_off},
+        {"\r\n\r", errc::http_cut_off},
+        {"G", errc::http_cut_off},
+        {"\r\nG", errc::http_cut_off},
+    };
+    const std::string request = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+    sse::request_reader reader;
+    for (const row& each : rows) {
+        for (const cuts& where : {cuts{}, everywhere(each.bytes.size())}) {
+            CAPTURE(test::show(each.bytes));
+            std::string_view bytes = request;
+            CHECK(reader.next(bytes) == http_part::head);
+            CHECK(reader.next(bytes) == http_part::end);
+            reader.reset();
+            const run seen = read(reader, each.bytes, where);
+            CHECK(seen.complaint.empty());
+            CHECK((seen.result == outcome{.error = each.error}));
+            // What has ended gives no more.
+            bytes = request;
+            CHECK(reader.next(bytes) == http_part::none);
+            CHECK(bytes == request);
+            reader.reset();
+        }
+    }
 }
 
 // Writing
@@ -1120,11 +1273,16 @@ TEST_CASE("a request that is written and read is the same") {
         CHECK((reader.request().url == expected.url));
         CHECK((reader.request().headers == expected.headers));
         CHECK(rest == request.body);
+        if (!rest.empty()) {
+            REQUIRE(reader.next(rest) == http_part::body);
+            CHECK(reader.body() == request.body);
+        }
+        CHECK(reader.next(rest) == http_part::end);
 
         // What was read is written as it was, but for the body.
         std::string again;
         sse::request same = reader.request();
-        same.body = rest;
+        same.body = request.body;
         CHECK_FALSE(sse::write_request(again, same));
         CHECK(again == bytes);
     }
@@ -1171,16 +1329,7 @@ public:
         while (one_in(6)) text += "HTTP/1.1 103 x\r\nLink: a\r\n\r\n";
         text += pick(status_lines);
         add_fields(text);
-        const std::size_t count = below(5);
-        for (std::size_t i = 0; i < count; ++i) {
-            constexpr std::string_view hex = "0123456789abcdef";
-            const std::size_t size = 1 + below(15);
-            (text += hex[size]) += pick(chunk_line_ends);
-            text.append(size, 'x') += "\r\n";
-        }
-        text += '0' + pick(chunk_line_ends);
-        if (one_in(3)) add_fields(text);
-        else text += pick(line_ends);
+        add_chunks(text);
         return mutated(text);
     }
 
@@ -1190,6 +1339,7 @@ public:
         text += pick(request_lines);
         if (!one_in(8)) text += "Host: h" + pick(line_ends);
         add_fields(text);
+        if (!one_in(3)) add_chunks(text);
         return mutated(text);
     }
 
@@ -1209,6 +1359,19 @@ private:
     void add_fields(std::string& text) {
         for (std::size_t count = below(6); count > 0; --count) text += pick(fields) + pick(line_ends);
         text += pick(line_ends);
+    }
+
+    void add_chunks(std::string& text) {
+        const std::size_t count = below(5);
+        for (std::size_t i = 0; i < count; ++i) {
+            constexpr std::string_view hex = "0123456789abcdef";
+            const std::size_t size = 1 + below(15);
+            (text += hex[size]) += pick(chunk_line_ends);
+            text.append(size, 'x') += "\r\n";
+        }
+        text += '0' + pick(chunk_line_ends);
+        if (one_in(3)) add_fields(text);
+        else text += pick(line_ends);
     }
 
     std::string mutated(std::string text) {
@@ -1277,24 +1440,34 @@ std::string fault_in_random(const std::string& bytes, generator& random) {
 }  // namespace
 
 TEST_CASE("whatever comes, it means the same in any chunks, and what is retained is bounded") {
-    std::size_t complete = 0;
-    std::size_t refused = 0;
+    struct count {
+        std::size_t complete = 0;
+        std::size_t with_body = 0;
+        std::size_t refused = 0;
+    };
+    const auto check_one = []<class Reader>(Reader reader, const std::string& bytes, generator& random,
+                                            count& counted) {
+        const std::string text = fault_in_random<Reader>(bytes, random);
+        CHECK_MESSAGE(text.empty(), text);
+        const outcome seen = read(reader, bytes, {}).result;
+        counted.complete += seen.end == ending::told;
+        counted.with_body += seen.end == ending::told && !seen.body.empty();
+        counted.refused += bool(seen.error);
+    };
+    count responses;
+    count requests;
     for (unsigned seed = 0; seed < 700; ++seed) {
         CAPTURE(seed);
         generator random(seed);
-        const std::string response = random.response();
-        std::string text = fault_in_random<sse::response_reader>(response, random);
-        CHECK_MESSAGE(text.empty(), text);
-        sse::response_reader reader;
-        const outcome seen = read(reader, response, {}).result;
-        complete += seen.end == ending::told;
-        refused += bool(seen.error);
-        text = fault_in_random<sse::request_reader>(random.request(), random);
-        CHECK_MESSAGE(text.empty(), text);
+        check_one(sse::response_reader(), random.response(), random, responses);
+        check_one(sse::request_reader(), random.request(), random, requests);
     }
     // Else it would not be much of a test.
-    CHECK(complete > 100);
-    CHECK(refused > 100);
+    for (const count& counted : {responses, requests}) {
+        CHECK(counted.complete > 100);
+        CHECK(counted.with_body > 20);
+        CHECK(counted.refused > 100);
+    }
 }
 
 // Readers can stand in a struct that is initialised without them.

@@ -4,6 +4,8 @@
 #include "support/exact_copy.hpp"
 #include "support/show.hpp"
 
+#include <sse/http1.hpp>
+
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -1407,5 +1409,156 @@ TEST_CASE("Retry-After is seconds, or a date held against the response's own") {
         const std::optional<milliseconds> pause = sse::retry_after(response);
         CHECK(pause.has_value() == each.pause.has_value());
         if (pause && each.pause) CHECK(pause->count() == each.pause->count());
+    }
+}
+
+namespace {
+
+/// Who may read a stream, by the fields of its head that say so; of those there are no others.
+struct access {
+    std::string_view origin{};
+    bool credentials = false;
+    bool varies = false;
+};
+
+struct cors_row {
+    std::string_view name;
+    std::vector<std::string> origins;
+    bool credentials;
+    sse::headers request;
+    access expected;
+};
+
+const std::string a = "https://a.example";
+const std::string b = "https://b.example";
+
+/// \spec https://fetch.spec.whatwg.org/#http-cors-protocol
+/// \spec https://fetch.spec.whatwg.org/#cors-protocol-and-http-caches
+const cors_row cors_rows[] = {
+    // Nobody but the server's own pages: whoever asks gets the same.
+    {"none, no Origin", {}, false, {}, {}},
+    {"none, Origin", {}, false, {{"Origin", a}}, {}},
+    {"none, no Origin, credentials", {}, true, {}, {}},
+    {"none, Origin, credentials", {}, true, {{"Origin", a}}, {}},
+    {"none, Origin *, credentials", {}, true, {{"Origin", "*"}}, {}},
+
+    // Anybody: whoever asks gets the same.
+    {"any, no Origin", {"*"}, false, {}, {"*", false, false}},
+    {"any, Origin", {"*"}, false, {{"Origin", a}}, {"*", false, false}},
+    {"any, Origin null", {"*"}, false, {{"Origin", "null"}}, {"*", false, false}},
+    {"any and one, that one", {a, "*"}, false, {{"Origin", a}}, {"*", false, false}},
+    {"one and any, that one", {"*", a}, false, {{"Origin", a}}, {"*", false, false}},
+    {"any and one, another", {a, "*"}, false, {{"Origin", b}}, {"*", false, false}},
+    {"any, twice", {"*", "*"}, false, {{"Origin", a}}, {"*", false, false}},
+
+    // Anybody with credentials is nobody.
+    {"any with credentials, no Origin", {"*"}, true, {}, {"", false, true}},
+    {"any with credentials, Origin", {"*"}, true, {{"Origin", a}}, {"", false, true}},
+    {"any with credentials, Origin null", {"*"}, true, {{"Origin", "null"}}, {"", false, true}},
+    {"any with credentials, Origin *", {"*"}, true, {{"Origin", "*"}}, {"", false, true}},
+    {"any and one with credentials, that one", {"*", a}, true, {{"Origin", a}}, {a, true, true}},
+    {"one and any with credentials, another", {a, "*"}, true, {{"Origin", b}}, {"", false, true}},
+
+    // Some.
+    {"one, no Origin", {a}, false, {}, {"", false, true}},
+    {"one, empty Origin", {a}, false, {{"Origin", ""}}, {"", false, true}},
+    {"one, that one", {a}, false, {{"Origin", a}}, {a, false, true}},
+    {"one, another", {a}, false, {{"Origin", b}}, {"", false, true}},
+    {"one, Origin *", {a}, false, {{"Origin", "*"}}, {"", false, true}},
+    {"one, Origin null", {a}, false, {{"Origin", "null"}}, {"", false, true}},
+    {"one with credentials, no Origin", {a}, true, {}, {"", false, true}},
+    {"one with credentials, that one", {a}, true, {{"Origin", a}}, {a, true, true}},
+    {"one with credentials, another", {a}, true, {{"Origin", b}}, {"", false, true}},
+    {"two, the first", {a, b}, false, {{"Origin", a}}, {a, false, true}},
+    {"two, the last", {a, b}, true, {{"Origin", b}}, {b, true, true}},
+    {"two, both", {a, b}, true, {{"Origin", a + ", " + b}}, {"", false, true}},
+    {"one, twice", {a, a}, true, {{"Origin", a}}, {a, true, true}},
+    {"an empty one, no Origin", {""}, true, {}, {"", false, true}},
+    {"an empty one, empty Origin", {""}, true, {{"Origin", ""}}, {"", false, true}},
+    {"null, Origin null", {"null"}, true, {{"Origin", "null"}}, {"null", true, true}},
+    {"null, another", {"null"}, true, {{"Origin", a}}, {"", false, true}},
+
+    // The field's name in any case; its value byte for byte, as browsers hold it against the answer.
+    {"name in lower case", {a}, true, {{"origin", a}}, {a, true, true}},
+    {"name in upper case", {a}, true, {{"ORIGIN", a}}, {a, true, true}},
+    {"value in upper case", {a}, true, {{"Origin", "HTTPS://A.EXAMPLE"}}, {"", false, true}},
+    {"longer host", {a}, true, {{"Origin", a + ".evil.example"}}, {"", false, true}},
+    {"shorter host", {a}, true, {{"Origin", "https://a.exampl"}}, {"", false, true}},
+    {"subdomain", {a}, true, {{"Origin", "https://x.a.example"}}, {"", false, true}},
+    {"end of a host", {a}, true, {{"Origin", "https://evila.example"}}, {"", false, true}},
+    {"another scheme", {a}, true, {{"Origin", "http://a.example"}}, {"", false, true}},
+    {"another port", {a}, true, {{"Origin", a + ":8443"}}, {"", false, true}},
+    {"a slash", {a}, true, {{"Origin", a + "/"}}, {"", false, true}},
+    {"Referer", {a}, true, {{"Referer", a}}, {"", false, true}},
+
+    // Of several the last counts, as everywhere here.
+    {"two fields, the last is allowed", {a}, true, {{"Origin", b}, {"Origin", a}}, {a, true, true}},
+    {"two fields, the first is allowed", {a}, true, {{"Origin", a}, {"origin", b}}, {"", false, true}},
+};
+
+}  // namespace
+
+TEST_CASE("who may read a stream: those who are named, and with credentials no others") {
+    for (const cors_row& each : cors_rows) {
+        CAPTURE(each.name);
+        const sse::cors_options cors{.origins = each.origins, .credentials = each.credentials};
+        const sse::response response = sse::stream_response(each.request, cors);
+        sse::headers expected{{"Content-Type", "text/event-stream"},
+                              {"Cache-Control", "no-cache, no-transform"},
+                              {"X-Accel-Buffering", "no"}};
+        if (each.expected.varies) expected.push_back({"Vary", "Origin"});
+        if (!each.expected.origin.empty()) {
+            expected.push_back({"Access-Control-Allow-Origin", std::string(each.expected.origin)});
+        }
+        if (each.expected.credentials) expected.push_back({"Access-Control-Allow-Credentials", "true"});
+
+        const auto by_name = [](const sse::header& left, const sse::header& right) {
+            return left.name < right.name;
+        };
+        sse::headers headers = response.headers;
+        std::sort(headers.begin(), headers.end(), by_name);
+        std::sort(expected.begin(), expected.end(), by_name);
+        CHECK(headers == expected);
+        CHECK(response.status == 200);
+        CHECK(response.reason == "OK");
+
+        std::string head;
+        CHECK_FALSE(sse::write_head(head, response));
+        CHECK(head.starts_with("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"));
+        CHECK(head.ends_with("\r\n\r\n"));
+    }
+}
+
+TEST_CASE("whether it says that it varies depends on the options alone, not on who asks") {
+    for (const cors_row& each : cors_rows) {
+        CAPTURE(each.name);
+        const sse::cors_options cors{.origins = each.origins, .credentials = each.credentials};
+        for (const sse::headers& request :
+             {sse::headers{}, sse::headers{{"Origin", a}}, sse::headers{{"Origin", "null"}}}) {
+            const sse::response response = sse::stream_response(request, cors);
+            CHECK(sse::find_header(response.headers, "Vary").has_value() == each.expected.varies);
+        }
+    }
+}
+
+TEST_CASE("without options a stream is for pages of its own origin") {
+    const sse::response response = sse::stream_response({{"Origin", a}, {"Host", "a.example"}});
+    CHECK(response.headers == sse::headers{{"Content-Type", "text/event-stream"},
+                                           {"Cache-Control", "no-cache, no-transform"},
+                                           {"X-Accel-Buffering", "no"}});
+    CHECK(sse::standard_action(response.status, response.headers.front().value) == response_action::open);
+}
+
+TEST_CASE("what a request holds cannot forge a field of the head") {
+    const std::string forged = a + "\r\nSet-Cookie: x=y";
+    for (const bool credentials : {false, true}) {
+        const sse::response refused = sse::stream_response({{"Origin", forged}}, {.origins = {a}});
+        CHECK_FALSE(sse::find_header(refused.headers, "Access-Control-Allow-Origin"));
+        // Not even where the options name it.
+        const sse::response named =
+            sse::stream_response({{"Origin", forged}}, {.origins = {forged}, .credentials = credentials});
+        std::string head;
+        CHECK(sse::write_head(head, named) == errc::header_value_invalid);
+        CHECK(head.empty());
     }
 }

@@ -44,19 +44,19 @@ struct channel_options {
     /// Whether an event that has no ID is given one: without, nobody can resume behind it.
     bool make_ids = true;
 
-    /// What the IDs of this channel begin with, in 12 hexadecimal digits; 0 for something that no other
+    /// What the IDs of this channel begin with, 48 bits in hexadecimal digits; 0 for something that no other
     /// channel has, also after a restart. For those who must know the IDs beforehand.
     std::uint64_t epoch = 0;
 
     /// Called when there is something to send, by the thread that published it, without a lock. Once: not
-    /// again until a cursor has found that there is nothing more. For an event loop's own wake-up, such as a
-    /// write to an eventfd; of several loops, wake all.
+    /// again until a cursor has found that there is nothing more. By `close()`, too. For an event loop's own
+    /// wake-up, such as a write to an eventfd; of several loops, wake all.
     std::function<void()> wake_up{};
 };
 
 /// What a subscriber gets, by the last event ID that it came with.
 enum class subscribed : unsigned char {
-    live,     ///< it came without one: what is published from now on
+    live,     ///< it came without one: what is published from now on, and before with `replay_to_new`
     resumed,  ///< all that followed that event
     gap,      ///< some of that has left the log already: what is left of it
     unknown,  ///< no event of this channel, or one with an ID of the caller's own that has left: all there is
@@ -282,7 +282,8 @@ public:
             for (const message& each : messages) append(each, result);
             result.sequence = next_ - 1;
         }
-        if (waiting_.load(std::memory_order_seq_cst) && waiting_.exchange(false, std::memory_order_seq_cst)) {
+        if (!messages.empty() && waiting_.load(std::memory_order_seq_cst) &&
+            waiting_.exchange(false, std::memory_order_seq_cst)) {
             wake_up();
         }
         return result;
@@ -307,8 +308,7 @@ public:
         const std::lock_guard lock(mutex_);
         return {.published = next_ - 1,
                 .held_events = next_ - first(),
-                .held_bytes = held_bytes_.load(std::memory_order_relaxed) +
-                              chains_.size() * sizeof(chains_[0]),
+                .held_bytes = held_bytes_.load(std::memory_order_relaxed),
                 .subscribers = subscribers_.load(std::memory_order_relaxed),
                 .fell_behind = fell_behind_.load(std::memory_order_relaxed),
                 .lagging = lagging_.load(std::memory_order_relaxed)};
@@ -403,6 +403,7 @@ public:
 
 private:
     static constexpr std::size_t epoch_size = 12;
+    static constexpr std::size_t longest_id = epoch_size + 1 + 20;
     static constexpr std::uint64_t unchained = UINT64_MAX;
 
     ~log() {
@@ -423,11 +424,13 @@ private:
         return value ^ (value >> 31);
     }
 
+    /// With the longest ID that may be made for it, or a chain for its own.
     bool is_too_large(const message& message) const noexcept {
+        const bool is_given_id = !message.id && options_.make_ids;
+        const std::size_t id_size = is_given_id ? std::string_view("id: \n").size() + longest_id : 0;
         const std::size_t size = encoded_size(message);
         if (size > largest_event) return true;
-        const std::size_t with_id = size + sizeof(publish_result::made_id) + sizeof("id: ");
-        return segment::memory_for(with_id) > options_.bytes;
+        return segment::memory_for(size + id_size) + sizeof(chains_[0]) > options_.bytes;
     }
 
     // Under the lock, from here on.
@@ -494,16 +497,25 @@ private:
         return chains_[std::hash<std::string_view>()(id) & (chains_.size() - 1)];
     }
 
-    /// Sees to it that there are more chains than events.
+    /// Sees to it that there are more chains than events, as far as memory allows.
     void make_chains() {
-        if (next_ - first() < chains_.size()) return;
-        std::vector<std::uint64_t>(chains_.empty() ? 16 : 2 * chains_.size()).swap(chains_);
+        const std::size_t count = chains_.empty() ? 1 : 2 * chains_.size();
+        const std::size_t memory = count * sizeof(chains_[0]);
+        if (next_ - first() < chains_.size() || (count > 1 && memory > options_.bytes / 16)) return;
+        while (own_bytes_ + memory > options_.bytes) drop_something();
+        set_chains(count);
         for (std::uint64_t number = first(); number < next_; ++number) {
             segment& found = *segment_of(number);
             const auto index = static_cast<std::uint32_t>(number - found.first());
             if (found.entry_at(index).previous == unchained) continue;
             found.set_previous(index, std::exchange(chain_of(id_of(found.event(index))), number));
         }
+    }
+
+    void set_chains(std::size_t count) {
+        const std::size_t before = chains_.size() * sizeof(chains_[0]);
+        std::vector<std::uint64_t>(count).swap(chains_);
+        count_bytes(before, count * sizeof(chains_[0]));
     }
 
     // Adding
@@ -539,13 +551,12 @@ private:
 
         segments_.reserve(segments_.size() + 1);
         while (spare_ == nullptr || spare_->memory() < memory) {
-            drop_spare();
             if (own_bytes_ + memory > options_.bytes) {
-                drop_oldest_segment();
+                drop_something();
             } else {
+                drop_spare();
                 spare_ = segment::make(memory);
-                own_bytes_ += memory;
-                held_bytes_.fetch_add(memory, std::memory_order_relaxed);
+                count_bytes(0, memory);
             }
         }
         spare_->begin_at(next_);
@@ -573,8 +584,21 @@ private:
         while (segments_.size() > 1 && segments_.front()->next() <= number) drop_oldest_segment();
     }
 
+    /// Makes room. The oldest segment may become the spare one, and be of use at once.
+    void drop_something() {
+        if (spare_ != nullptr) drop_spare();
+        else if (!segments_.empty()) drop_oldest_segment();
+        else set_chains(1);  // of no event
+    }
+
+    void count_bytes(std::size_t before, std::size_t after) noexcept {
+        own_bytes_ += after - before;
+        held_bytes_.fetch_add(after - before, std::memory_order_relaxed);
+    }
+
     void drop_oldest_segment() noexcept {
         segment* const oldest = segments_.front();
+        oldest->finish();  // it may be the last: cursors must not wait there
         segments_.erase(segments_.begin());
         const std::uint64_t left = segments_.empty() ? next_ : segments_.front()->first();
         first_.store(larger(first(), left), std::memory_order_release);
@@ -645,7 +669,7 @@ public:
     /// What it got when it subscribed.
     subscribed how() const noexcept { return how_; }
 
-    /// How many events, of whatever type, it has missed: at `subscribed::gap`, and by `skip`.
+    /// How many events, of whatever type, it has missed: at `subscribed::gap`, or by the last `skip`.
     std::uint64_t missed() const noexcept { return missed_; }
 
     /// The bytes that are next, of as many events as lie in a row: up to 64 KiB, or one event. Where there
@@ -658,12 +682,14 @@ public:
     std::string_view pending() {
         bool has_armed = false;
         while (log_ != nullptr && state_ != cursor_state::ended) {
+            if (number_ >= stop_) return end();
             if (number_ < log_->first()) return in_event() ? rest_of_event() : fall_behind();
-            const bool is_last_look = log_->is_closed() || number_ == stop_;
+            const bool is_closed = log_->is_closed();  // asked before: what comes before that must be seen
             if (const std::string_view bytes = find_bytes(); !bytes.empty()) return bytes;
-            if (number_ < log_->first()) continue;
-            if (is_last_look) state_ = cursor_state::ended;
-            if (is_last_look || has_armed) return {};
+            // Meanwhile the event may have left, or those that are not wanted led to the end.
+            if (number_ < log_->first() || number_ >= stop_) continue;
+            if (is_closed) return end();
+            if (has_armed) break;
             log_->arm();
             has_armed = true;
         }
@@ -683,6 +709,14 @@ public:
 
     /// Whether a part of an event has been consumed. What is sent besides has to wait for its end.
     bool in_event() const noexcept { return segment_ != nullptr && offset_ != segment_->begin_of(index()); }
+
+    /// Whether it has fallen behind, or will have at the end of the event that it is in.
+    bool is_behind() noexcept {
+        if (log_ == nullptr || state_ == cursor_state::ended) return false;
+        if (number_ + (in_event() ? 1 : 0) >= log_->first()) return false;
+        note_behind();
+        return true;
+    }
 
     cursor_state state() const noexcept { return log_ == nullptr ? cursor_state::ended : state_; }
 
@@ -748,9 +782,21 @@ private:
         return segment_->bytes(offset_, segment_->end_of(index()));
     }
 
-    std::string_view fall_behind() noexcept {
-        if (std::exchange(state_, cursor_state::behind) != cursor_state::behind) log_->count_behind();
+    std::string_view end() noexcept {
+        if (state_ == cursor_state::behind) log_->count_caught_up();
+        state_ = cursor_state::ended;
+        move_into(nullptr);
         return {};
+    }
+
+    std::string_view fall_behind() noexcept {
+        note_behind();
+        move_into(nullptr);  // the log must not be kept by who does not read it
+        return {};
+    }
+
+    void note_behind() noexcept {
+        if (std::exchange(state_, cursor_state::behind) != cursor_state::behind) log_->count_behind();
     }
 
     void move_to(const detail::log::place& place) noexcept {
@@ -838,17 +884,20 @@ public:
 
     /// Adds an event behind all others.
     ///
-    /// \param now for the bound on age; read from the clock where there is one and this is absent
+    /// \param now for the bound on age: read from the clock where there is one and this is absent, and not
+    ///        going back whatever it is
     /// \return what `encode_to` refuses; `errc::event_too_large` for one that would not fit into the log even
-    ///         by itself; `errc::channel_closed`. The log is then as it was.
+    ///         by itself, or has a GiB; `errc::channel_closed`. The log is then as it was.
     /// \throws what `wake_up` throws: the event has then been published
-    /// \complexity linear in the bytes, whatever the number of subscribers. No allocation once the log has
-    ///             been full, but for events that take more than 64 KiB, or an eighth of `bytes`.
+    /// \complexity linear in the bytes, whatever the number of subscribers. Once the log has been full, its
+    ///             oldest part becomes its newest: allocated is only for events that take more than 64 KiB or
+    ///             an eighth of `bytes`, where a cursor is still in that part, or several leave at once.
     publish_result publish(const message& message, std::optional<time_point> now = {}) {
         return log_->publish({&message, 1}, now);
     }
 
-    /// Several, with nothing between them and one wake-up: all, or where one of them is refused, none.
+    /// Several, with nothing between them and one wake-up: all, or where one of them is refused, none. But
+    /// where there is no memory for one, those before it have been published, and nobody is woken.
     publish_result publish(std::span<const message> messages, std::optional<time_point> now = {}) {
         return log_->publish(messages, now);
     }

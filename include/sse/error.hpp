@@ -45,7 +45,7 @@ enum class errc {
     http_head_too_large,     ///< http1: a head exceeds `max_head_bytes` or `max_headers`
     http_framing,            ///< http1: fields contradict each other on where the body ends
     http_unsupported,        ///< http1, client: a coding other than chunked, or another protocol
-    http_cut_off,            ///< http1: the connection ended before the response did
+    http_cut_off,            ///< http1: the connection ended before the message did
     channel_closed,          ///< channel: nothing can be published any more
 };
 
@@ -84,7 +84,7 @@ constexpr std::string_view describe(errc code) noexcept {
         case errc::http_head_too_large: return "http: larger than max_head_bytes or max_headers allows";
         case errc::http_framing: return "http: the headers contradict each other on where the body ends";
         case errc::http_unsupported: return "http: a coding other than chunked, or another protocol";
-        case errc::http_cut_off: return "http: the connection ended before the response did";
+        case errc::http_cut_off: return "http: the connection ended before the message did";
         case errc::channel_closed: return "channel: closed";
     }
     return "unknown error";

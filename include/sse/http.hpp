@@ -358,7 +358,8 @@ constexpr bool is_event_stream(std::string_view content_type) noexcept {
 
 /// Which pages of other origins may read a stream.
 struct cors_options {
-    /// Such as "https://example.org"; "*" for any. None: only pages of the server's own origin.
+    /// Such as "https://example.org", byte for byte as browsers send it; "*" for any. None: only pages of the
+    /// server's own origin.
     std::vector<std::string> origins{};
 
     /// Whether requests may come with what recognises the user, such as cookies. "*" then does not count: any
@@ -375,7 +376,7 @@ inline void add_cors(const headers& request, const cors_options& cors, headers& 
     bool is_named = false;
     bool any = false;
     for (const std::string& origin : cors.origins) {
-        is_named = is_named || (!from.empty() && origin == from);
+        is_named = is_named || (!from.empty() && from != "*" && origin == from);
         any = any || (origin == "*" && !cors.credentials);
     }
     if (any) return result.push_back({"Access-Control-Allow-Origin", "*"});

@@ -180,6 +180,9 @@ public:
         return {};
     }
 
+    /// Whether a line has begun whose end has not come: asked when there was no line to take.
+    bool is_within_line() const noexcept { return !part_.empty(); }
+
     void reset() noexcept {
         part_.clear();
         restore_room();
@@ -208,6 +211,156 @@ private:
     bool complete_ = false;
 };
 
+/// What readers of requests and of responses have in common: all but their start lines, and what the fields
+/// of a head mean for its body.
+class message_reader {
+protected:
+    enum class state : unsigned char {
+        start_line,
+        fields,
+        sized_body,    // left_ bytes, not none
+        unsized_body,  // to the end of the connection
+        chunk_line,
+        chunk_data,    // left_ bytes, not none
+        chunk_cr,      // behind them
+        chunk_lf,
+        trailers,      // skipped
+        end,           // to be told
+        over,          // and told
+    };
+
+    message_reader(const http1_options& options, bool folds) noexcept : lines_(options), folds_(folds) {}
+
+    /// Takes a line of the head, if that is not complete.
+    ///
+    /// \return whether there is a line to be read
+    bool take_head_line(std::string_view& bytes, std::string_view& line) {
+        const bool in_head = state_ == state::start_line || state_ == state::fields;
+        return in_head && !error_ && lines_.take_line(bytes, line, error_);
+    }
+
+    sse::error add_field(std::string_view line, headers& fields) const {
+        return lines_.add_field(line, fields, folds_);
+    }
+
+    /// The head is complete: what follows has to end so.
+    void begin_body(const body_framing& framing, const headers& fields) {
+        const bool ends_by_itself = framing.chunked || framing.length;
+        keep_alive_ = ends_by_itself && persists(minor_version_, fields);
+        left_ = framing.length.value_or(UINT64_MAX);
+        if (framing.chunked) state_ = state::chunk_line;
+        else if (left_ == 0) state_ = state::end;
+        else state_ = framing.length ? state::sized_body : state::unsized_body;
+        lines_.restore_room();
+    }
+
+    /// Takes what follows the head, if that is complete.
+    http_part take_body_part(std::string_view& bytes) {
+        std::string_view line;
+        while (!error_) {
+            switch (state_) {
+                case state::start_line:
+                case state::fields: return http_part::none;
+
+                case state::sized_body:
+                case state::unsized_body: return take_body(bytes, state::end);
+
+                case state::chunk_line:
+                    if (!lines_.take_chunk_line(bytes, line, error_)) return http_part::none;
+                    error_ = read_chunk_line(line);
+                    break;
+                case state::chunk_data: return take_body(bytes, state::chunk_cr);
+                case state::chunk_cr:
+                    if (!take_byte(bytes, '\r', state::chunk_lf)) return http_part::none;
+                    break;
+                case state::chunk_lf:
+                    if (!take_byte(bytes, '\n', state::chunk_line)) return http_part::none;
+                    break;
+                case state::trailers:
+                    if (!lines_.take_chunk_line(bytes, line, error_)) return http_part::none;
+                    if (line.empty()) state_ = state::end;
+                    else error_ = add_field(line, trailers_);
+                    break;
+
+                case state::end: state_ = state::over; return http_part::end;
+                case state::over: return http_part::none;
+            }
+        }
+        return http_part::none;
+    }
+
+    /// The connection has ended, which is an error in the midst of a message, and before one that is due.
+    http_part take_end(bool is_due) noexcept {
+        keep_alive_ = false;
+        if (error_ || state_ == state::over) return http_part::none;
+        const bool may_end = state_ == state::unsized_body || state_ == state::end;
+        const bool has_begun = state_ != state::start_line || lines_.is_within_line();
+        if (!may_end && (has_begun || is_due)) error_ = errc::http_cut_off;
+        else state_ = state::over;
+        return may_end ? http_part::end : http_part::none;
+    }
+
+    void begin() noexcept {
+        lines_.reset();
+        state_ = state::start_line;
+        trailers_ = {};
+        body_ = {};
+        error_ = {};
+    }
+
+    bool may_go_on() const noexcept { return keep_alive_ && state_ == state::over; }
+
+    head_lines lines_;
+    std::string_view body_{};
+    sse::error error_{};
+    int minor_version_ = 0;
+    state state_ = state::start_line;
+
+private:
+    http_part take_body(std::string_view& bytes, state after_it) noexcept {
+        if (bytes.empty()) return http_part::none;
+        body_ = left_ < bytes.size() ? bytes.substr(0, static_cast<std::size_t>(left_)) : bytes;
+        left_ -= body_.size();
+        bytes.remove_prefix(body_.size());
+        if (left_ == 0) state_ = after_it;
+        return http_part::body;
+    }
+
+    ///     chunk-size [ chunk-ext ] CRLF
+    ///
+    /// An extension that is not understood is ignored: section 7.1.1. None is. Some servers pad the size with
+    /// spaces.
+    /// \spec RFC 9112, section 7.1
+    sse::error read_chunk_line(std::string_view line) noexcept {
+        const auto [size_end, failure] = std::from_chars(line.data(), line.data() + line.size(), left_, 16);
+        const auto rest = trim(line.substr(static_cast<std::size_t>(size_end - line.data())));
+        const bool is_extension = rest.starts_with(';') && !has_control(rest);
+        if (failure != std::errc() || (!rest.empty() && !is_extension)) return errc::http_malformed;
+        lines_.restore_room();
+        state_ = left_ == 0 ? state::trailers : state::chunk_data;
+        return {};
+    }
+
+    /// Takes a byte, which has to be this one.
+    ///
+    /// \return whether it was there and was
+    bool take_byte(std::string_view& bytes, char expected, state after_it) noexcept {
+        if (bytes.empty()) return false;
+        if (bytes.front() != expected) {
+            error_ = errc::http_malformed;
+            return false;
+        }
+        bytes.remove_prefix(1);
+        state_ = after_it;
+        return true;
+    }
+
+    headers trailers_{};           // which nobody is told
+    unsigned long long left_ = 0;  // of the body, or of the chunk
+    bool folds_;
+    bool keep_alive_ = false;
+};
+
 }  // namespace detail
 
 // Reading
@@ -228,10 +381,10 @@ private:
 /// \complexity linear in the bytes, in every shape of them. No allocation while the body is read, save for
 ///             trailers and for a chunk's extensions that come in pieces: room for these is kept.
 /// \spec RFC 9112
-class response_reader {
+class response_reader : detail::message_reader {
 public:
     response_reader() : response_reader(http1_options{}) {}
-    explicit response_reader(const http1_options& options) : lines_(options) {}
+    explicit response_reader(const http1_options& options) : message_reader(options, true) {}
 
     /// Takes bytes off the front of `bytes`, up to the end of the next part, which may need no bytes.
     ///
@@ -243,43 +396,12 @@ public:
     ///         end: `bytes` begins with what follows the response
     [[nodiscard]] http_part next(std::string_view& bytes) {
         std::string_view line;
-        while (!error_) {
-            switch (state_) {
-                case state::status_line:
-                    if (!lines_.take_line(bytes, line, error_)) return http_part::none;
-                    error_ = read_status_line(line);
-                    break;
-                case state::fields:
-                    if (!lines_.take_line(bytes, line, error_)) return http_part::none;
-                    if (!line.empty()) error_ = lines_.add_field(line, response_.headers, true);
-                    else if (end_head()) return http_part::head;
-                    break;
-
-                case state::sized_body:
-                case state::unsized_body: return take_body(bytes, state::end);
-
-                case state::chunk_line:
-                    if (!lines_.take_chunk_line(bytes, line, error_)) return http_part::none;
-                    error_ = read_chunk_line(line);
-                    break;
-                case state::chunk_data: return take_body(bytes, state::chunk_cr);
-                case state::chunk_cr:
-                    if (!take_byte(bytes, '\r', state::chunk_lf)) return http_part::none;
-                    break;
-                case state::chunk_lf:
-                    if (!take_byte(bytes, '\n', state::chunk_line)) return http_part::none;
-                    break;
-                case state::trailers:
-                    if (!lines_.take_chunk_line(bytes, line, error_)) return http_part::none;
-                    if (line.empty()) state_ = state::end;
-                    else error_ = lines_.add_field(line, trailers_, true);
-                    break;
-
-                case state::end: state_ = state::over; return http_part::end;
-                case state::over: return http_part::none;
-            }
+        while (take_head_line(bytes, line)) {
+            if (state_ == state::start_line) error_ = read_status_line(line);
+            else if (!line.empty()) error_ = add_field(line, response_.headers);
+            else if (end_head()) return http_part::head;
         }
-        return http_part::none;
+        return take_body_part(bytes);
     }
 
     /// The connection has ended.
@@ -287,16 +409,7 @@ public:
     /// \return end, where the body may end so, having neither length nor chunks: whether it was cut off is
     ///         not to be known. Else none, and `errc::http_cut_off` is set unless the end has been told.
     /// \spec RFC 9112, section 8
-    http_part finish() noexcept {
-        keep_alive_ = false;
-        if (error_ || state_ == state::over) return http_part::none;
-        if (state_ != state::unsized_body && state_ != state::end) {
-            error_ = errc::http_cut_off;
-            return http_part::none;
-        }
-        state_ = state::over;
-        return http_part::end;
-    }
+    http_part finish() noexcept { return take_end(true); }
 
     /// The head, once it has been told, until `reset()`.
     const sse::response& response() const noexcept { return response_; }
@@ -313,35 +426,15 @@ public:
     /// Whether the connection can be used again: asked when the end has been told, and false before, and once
     /// the connection has ended.
     /// \spec RFC 9112, section 9.3
-    bool keep_alive() const noexcept { return keep_alive_ && state_ == state::over; }
+    bool keep_alive() const noexcept { return may_go_on(); }
 
     /// For the next response, be it on this connection or on another.
     void reset() noexcept {
-        lines_.reset();
-        state_ = state::status_line;
+        begin();
         response_ = {};
-        trailers_ = {};
-        body_ = {};
-        error_ = {};
     }
 
 private:
-    enum class state : unsigned char {
-        status_line,
-        fields,
-        sized_body,    // left_ bytes, not none
-        unsized_body,  // to the end of the connection
-        chunk_line,
-        chunk_data,    // left_ bytes, not none
-        chunk_cr,      // behind them
-        chunk_lf,
-        trailers,      // skipped
-        end,           // to be told
-        over,          // and told
-    };
-
-    // The head
-
     /// \spec RFC 9112, section 4: the reason may be missing; that the space before it is too, is tolerated.
     sse::error read_status_line(std::string_view line) {
         // "HTTP/1.1 200 OK", "HTTP/1.1 200"
@@ -368,7 +461,7 @@ private:
         }
         if (status < 200) {
             response_ = {};
-            state_ = state::status_line;
+            state_ = state::start_line;
             return false;
         }
         // RFC 9112, section 6.3: these have no body, whatever their fields say.
@@ -377,136 +470,102 @@ private:
             error_ = detail::find_framing(minor_version_, response_.headers, framing);
             if (error_) return false;
         }
-        const bool ends_by_itself = framing.chunked || framing.length;
-        keep_alive_ = ends_by_itself && detail::persists(minor_version_, response_.headers);
-        left_ = framing.length.value_or(UINT64_MAX);
-        if (framing.chunked) state_ = state::chunk_line;
-        else if (left_ == 0) state_ = state::end;
-        else state_ = framing.length ? state::sized_body : state::unsized_body;
-        lines_.restore_room();
+        begin_body(framing, response_.headers);
         return true;
     }
 
-    // The body
-
-    http_part take_body(std::string_view& bytes, state after_it) noexcept {
-        if (bytes.empty()) return http_part::none;
-        body_ = left_ < bytes.size() ? bytes.substr(0, static_cast<std::size_t>(left_)) : bytes;
-        left_ -= body_.size();
-        bytes.remove_prefix(body_.size());
-        if (left_ == 0) state_ = after_it;
-        return http_part::body;
-    }
-
-    ///     chunk-size [ chunk-ext ] CRLF
-    ///
-    /// An extension that is not understood is ignored: section 7.1.1. None is. Some servers pad the size with
-    /// spaces.
-    /// \spec RFC 9112, section 7.1
-    sse::error read_chunk_line(std::string_view line) noexcept {
-        const auto [size_end, failure] = std::from_chars(line.data(), line.data() + line.size(), left_, 16);
-        const auto rest = detail::trim(line.substr(static_cast<std::size_t>(size_end - line.data())));
-        const bool is_extension = rest.starts_with(';') && !detail::has_control(rest);
-        if (failure != std::errc() || (!rest.empty() && !is_extension)) return errc::http_malformed;
-        lines_.restore_room();
-        state_ = left_ == 0 ? state::trailers : state::chunk_data;
-        return {};
-    }
-
-    /// Takes a byte, which has to be this one.
-    ///
-    /// \return whether it was there and was
-    bool take_byte(std::string_view& bytes, char expected, state after_it) noexcept {
-        if (bytes.empty()) return false;
-        if (bytes.front() != expected) {
-            error_ = errc::http_malformed;
-            return false;
-        }
-        bytes.remove_prefix(1);
-        state_ = after_it;
-        return true;
-    }
-
-    detail::head_lines lines_;
     sse::response response_{};
-    headers trailers_{};  // which nobody is told
-    std::string_view body_{};
-    unsigned long long left_ = 0;  // of the body, or of the chunk
-    sse::error error_{};
-    int minor_version_ = 0;
-    state state_ = state::status_line;
-    bool keep_alive_ = false;
 };
 
-/// Reads the head of a request, in chunks of any size: for servers.
+/// Reads a request, in chunks of any size: its head, then its body, of which nothing is copied. For servers.
 ///
-/// What follows the head is the request's body, if its fields say that it has one, and is left to the caller.
+///     for (sse::http_part part; (part = reader.next(bytes)) != sse::http_part::none;) {
+///         if (part == sse::http_part::body) body += reader.body();
+///         if (part != sse::http_part::end) continue;
+///         answer(reader.request(), std::exchange(body, {}));
+///         if (reader.keep_alive()) reader.reset();  // goes on with the request that may follow in `bytes`
+///     }
+///     if (reader.error()) …  // else read more bytes, as long as the connection is kept
+///
+/// Parts are the same under every chunking, save for how the body is cut. Retained are the head, the trailers
+/// and one unfinished line, each within the bounds, until `reset()`. The body has no bound: that is for the
+/// caller, who knows what it is for.
 ///
 /// \throws as `response_reader`
-/// \complexity linear in the bytes, in every shape of them
+/// \complexity as `response_reader`
 /// \spec RFC 9112
-class request_reader {
+class request_reader : detail::message_reader {
 public:
     request_reader() : request_reader(http1_options{}) {}
-    explicit request_reader(const http1_options& options) : lines_(options) {}
+    explicit request_reader(const http1_options& options) : message_reader(options, false) {}
 
-    /// Takes bytes off the front of `bytes`, up to the end of the head.
+    /// Takes bytes off the front of `bytes`, up to the end of the next part, which may need no bytes.
     ///
-    /// \return none: call again with the bytes that follow, unless `error()` is set or the head has been
-    ///         told. In both cases nothing more is taken.
-    ///         head: `request()` is complete, and `bytes` begins with what follows it
+    /// \return none: call again with the bytes that follow, unless `error()` is set or the end has been told.
+    ///         In both cases nothing more is taken.
+    ///         head: `request()` is complete. Where it has `Expect: 100-continue`, the client may wait for
+    ///         that status before it sends the body: section 10.1.1 of RFC 9110
+    ///         body: `body()` has at least one byte
+    ///         end: `bytes` begins with what follows the request. One without Content-Length and
+    ///         Transfer-Encoding has no body.
     [[nodiscard]] http_part next(std::string_view& bytes) {
         std::string_view line;
-        while (!error_) {
-            switch (state_) {
-                case state::request_line:
-                    if (!lines_.take_line(bytes, line, error_)) return http_part::none;
-                    // Some clients end the body before with a line end too many: section 2.2.
-                    if (!line.empty() || ++empty_lines_ > max_empty_lines) error_ = read_request_line(line);
-                    break;
-                case state::fields:
-                    if (!lines_.take_line(bytes, line, error_)) return http_part::none;
-                    if (!line.empty()) error_ = lines_.add_field(line, request_.headers, false);
-                    else if (end_head()) return http_part::head;
-                    break;
-                case state::over: return http_part::none;
-            }
+        while (take_head_line(bytes, line)) {
+            if (state_ == state::start_line) error_ = read_request_line(line);
+            else if (!line.empty()) error_ = add_field(line, request_.headers);
+            else if (end_head()) return http_part::head;
         }
-        return http_part::none;
+        return take_body_part(bytes);
     }
+
+    /// The connection has ended.
+    ///
+    /// \return end, where all of the request had come and this was not told. Else none, and in the midst of a
+    ///         request `errc::http_cut_off` is set. Before one it is not: the client has just left.
+    /// \post nothing more is taken until `reset()`
+    /// \spec RFC 9112, section 8
+    http_part finish() noexcept { return take_end(false); }
 
     /// The head, once it has been told, until `reset()`. Its URL is what the target and the Host field say:
     /// the scheme is "http" unless the target names another, and the host is empty where an HTTP/1.0 client
-    /// sent none. The body is empty.
+    /// sent none. Its body is empty: see `body()`.
     const sse::request& request() const noexcept { return request_; }
+
+    /// What `next` took last of the body: a view into the bytes it was given, living as long as these.
+    std::string_view body() const noexcept { return body_; }
 
     /// Whether the response may come in chunks, which a client of HTTP/1.0 does not understand.
     bool takes_chunks() const noexcept { return minor_version_ > 0; }
 
-    /// What stopped the reader, until `reset()`.
+    /// What stopped the reader, until `reset()`. The connection cannot be used again, for it is not certain
+    /// where another request would begin.
     /// - `errc::http_malformed`: also where the Host field is missing, or there are two
-    /// - `errc::http_head_too_large`
-    /// - `errc::http_framing`, `errc::http_unsupported`: it is not certain where the body would end
+    /// - `errc::http_head_too_large`, `errc::http_cut_off`
+    /// - `errc::http_framing`: it is not certain where the body ends
+    /// - `errc::http_unsupported`: another transfer coding than chunked
     sse::error error() const noexcept { return error_; }
+
+    /// Whether the client keeps the connection, for another request: asked when the end has been told, and
+    /// false before, and once the connection has ended.
+    /// \spec RFC 9112, section 9.3
+    bool keep_alive() const noexcept { return may_go_on(); }
 
     /// For the next request, be it on this connection or on another.
     void reset() noexcept {
-        lines_.reset();
-        state_ = state::request_line;
-        empty_lines_ = 0;
+        begin();
         request_ = {};
-        error_ = {};
+        empty_lines_ = 0;
     }
 
 private:
-    enum class state : unsigned char { request_line, fields, over };
-
     static constexpr unsigned char max_empty_lines = 4;
 
     ///     method SP request-target SP HTTP-version
     ///
     /// \spec RFC 9112, section 3
     sse::error read_request_line(std::string_view line) {
+        // Some clients end the body before with a line end too many: section 2.2.
+        if (line.empty() && ++empty_lines_ <= max_empty_lines) return {};
         const std::size_t method_size = line.find(' ');
         const std::size_t target_end = line.rfind(' ');
         if (method_size == target_end) return errc::http_malformed;
@@ -524,11 +583,13 @@ private:
 
     /// \return whether the head is as it should be
     bool end_head() {
-        state_ = state::over;
         detail::body_framing framing;
         error_ = detail::find_framing(minor_version_, request_.headers, framing);
         if (!error_ && !find_url()) error_ = errc::http_malformed;
-        return !error_;
+        if (error_) return false;
+        if (!framing.chunked && !framing.length) framing.length = 0;  // section 6.3
+        begin_body(framing, request_.headers);
+        return true;
     }
 
     /// \spec RFC 9112, section 3.2 and 3.3
@@ -551,11 +612,7 @@ private:
         return true;
     }
 
-    detail::head_lines lines_;
     sse::request request_{};
-    sse::error error_{};
-    int minor_version_ = 0;
-    state state_ = state::request_line;
     unsigned char empty_lines_ = 0;
 };
 

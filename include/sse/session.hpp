@@ -44,8 +44,8 @@ struct session_options {
     /// only noticed by sending. 0 for none.
     milliseconds heartbeat{15'000};
 
-    /// For how long bytes may wait for the client to take them, or it is given up; 0 for ever. Each 64 KiB
-    /// have that time.
+    /// For how long bytes may wait for the client to take them, from when `next` offers them first, or it is
+    /// given up; 0 for ever. At most 64 KiB are waited for at once: a large event has more time.
     milliseconds send_timeout{30'000};
 
     lag_policy when_behind = lag_policy::disconnect;
@@ -85,8 +85,8 @@ struct session_task {
 enum class session_end : unsigned char {
     none,       ///< it is not
     closed,     ///< the channel is, and all has been sent
-    drained,    ///< all that was published has been sent, and the farewell
-    behind,     ///< what is next has left the log
+    drained,    ///< the farewell has been sent, behind all that was published, or what was left of it
+    behind,     ///< what is next has left the log, by `lag_policy::disconnect`
     timed_out,  ///< the client did not take what it was sent, or draining took too long
     kicked,
 };
@@ -98,9 +98,10 @@ enum class session_end : unsigned char {
 ///
 ///     for (;;) {
 ///         const sse::session_task task = session.next(now);
-///         if (task.step != sse::session_step::send) break;
+///         if (task.step == sse::session_step::finished) return close(fd);
+///         if (task.step == sse::session_step::wait) return;  // for wake_up, or until task.until
 ///         const ssize_t size = ::send(fd, task.bytes.data(), task.bytes.size(), MSG_NOSIGNAL);
-///         if (size < 0) break;  // EAGAIN: go on when the socket can be written, or at task.until
+///         if (size < 0) return;  // EAGAIN: until the socket can be written, or task.until
 ///         session.sent(static_cast<std::size_t>(size), now);
 ///     }
 ///
@@ -114,7 +115,7 @@ public:
     /// \param head what goes before all, such as the head of a response by `write_head`; nothing where the
     ///        server has sent that. It is written as it is: with chunked coding, the caller has to wrap what
     ///        `next` gives.
-    /// \throws what allocating and `gap` throw
+    /// \throws what allocating and `gap` throw, and std::system_error where `retry` is negative
     session(const session_options& options, sse::cursor cursor, std::string head, time_point now)
         : options_(&options), cursor_(std::move(cursor)), own_(std::move(head)), last_sent_(now) {
         // A comment: the client sees that the stream is open before there is an event.
@@ -140,17 +141,14 @@ public:
         for (;;) {
             if (end_ != session_end::none) return {};
             if (drain_until_ && now >= *drain_until_) return finish(session_end::timed_out);
+            if (ends_when_behind() && cursor_.is_behind()) return finish(session_end::behind);
             if (!own_.empty()) return offer(std::string_view(own_).substr(own_sent_), now);
             if (const std::string_view bytes = cursor_.pending(); !bytes.empty()) return offer(bytes, now);
             switch (cursor_.state()) {
                 case cursor_state::behind:
-                    if (is_draining_) {
-                        if (!say_farewell()) return finish(session_end::drained);
-                    } else if (options_->when_behind == lag_policy::disconnect) {
-                        return finish(session_end::behind);
-                    } else {
-                        skip();
-                    }
+                    if (ends_when_behind()) continue;  // it has only just fallen
+                    if (!is_draining_) skip();
+                    else if (!say_farewell()) return finish(session_end::drained);
                     break;
                 case cursor_state::ended:
                     if (!is_draining_) return finish(session_end::closed);
@@ -168,15 +166,14 @@ public:
 
     /// So many of the bytes that `next` gave, from their front, have been sent.
     void sent(std::size_t bytes, time_point now) noexcept {
-        if (bytes == 0) return;
+        if (bytes == 0 || end_ != session_end::none) return;
         last_sent_ = now;
         sent_bytes_ += bytes;
         offered_ -= bytes < offered_ ? bytes : offered_;
         if (own_.empty()) {
             cursor_.consume(bytes);
         } else if (own_sent_ += bytes; own_sent_ == own_.size()) {
-            own_ = std::string();  // an idle subscriber keeps nothing
-            own_sent_ = 0;
+            drop_own();
         }
     }
 
@@ -204,19 +201,28 @@ public:
     std::uint64_t sent_bytes() const noexcept { return sent_bytes_; }
 
 private:
+    static constexpr std::size_t most_offered = std::size_t{64} << 10;
+
     static std::int64_t at_least_none(milliseconds time) noexcept {
         return time.count() > 0 ? time.count() : 0;
     }
 
-    /// Bytes may wait only for so long, counted from when they were offered first.
+    /// The first of the bytes may wait only for so long, whatever comes behind them.
     session_task offer(std::string_view bytes, time_point now) {
         if (offered_ == 0) {
-            offered_ = bytes.size();
+            offered_ = detail::smaller(bytes.size(), most_offered);
             offered_at_ = now;
+        } else if (bytes.size() < offered_) {
+            offered_ = bytes.size();  // the rest has left the log
         }
         const auto timeout = detail::after(offered_at_, options_->send_timeout);
         if (timeout && now >= *timeout) return finish(session_end::timed_out);
         return {session_step::send, bytes, earlier(timeout)};
+    }
+
+    /// Then what it has not taken yet is not waited for: it may be reading nothing at all.
+    bool ends_when_behind() const noexcept {
+        return !is_draining_ && options_->when_behind == lag_policy::disconnect;
     }
 
     void skip() {
@@ -235,8 +241,14 @@ private:
     session_task finish(session_end why) noexcept {
         end_ = why;
         cursor_ = sse::cursor();
-        own_ = std::string();
+        drop_own();
         return {};
+    }
+
+    /// With its memory: an idle subscriber keeps nothing.
+    void drop_own() noexcept {
+        std::string().swap(own_);
+        own_sent_ = 0;
     }
 
     std::optional<time_point> earlier(std::optional<time_point> time) const noexcept {
@@ -249,7 +261,7 @@ private:
     std::size_t own_sent_ = 0;  // of it
     std::uint64_t sent_bytes_ = 0;
     time_point last_sent_;
-    std::size_t offered_ = 0;  // bytes that have been offered and not been sent: the oldest of these
+    std::size_t offered_ = 0;   // of the bytes that are next, how many have been waiting since then:
     time_point offered_at_{};
     milliseconds retry_{};
     std::optional<time_point> drain_until_{};

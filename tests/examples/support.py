@@ -1,7 +1,10 @@
 """What the tests of the examples share: starting programs, waiting, and reading a stream by hand."""
 
+import collections
 import contextlib
 import fcntl
+import http.client
+import json
 import os
 import pathlib
 import pty
@@ -16,6 +19,7 @@ import termios
 import threading
 import time
 import tty
+import urllib.parse
 
 LIMIT = 30  # seconds: only guards against hanging
 PATH = os.environ.get("PATH", "") + ":/usr/sbin"
@@ -109,8 +113,10 @@ class Process:
 class Server(Process):
     """raw_server on a free port, unless told otherwise."""
 
+    name = "raw_server"
+
     def __init__(self, *arguments, port=0, **options):
-        super().__init__("raw_server", "--port", str(port), *arguments, **options)
+        super().__init__(self.name, "--port", str(port), *arguments, **options)
         self.port = int(self.wait_for_line(r"^listening on http://127\.0\.0\.1:(\d+)/$")[1])
         self.url = f"http://127.0.0.1:{self.port}"
 
@@ -165,6 +171,111 @@ class Stream:
 
     def close(self):
         self.connection.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+class LiveServer(Server):
+    """live_server, whose ticker is silent unless told otherwise."""
+
+    name = "live_server"
+
+    def __init__(self, *arguments, **options):
+        super().__init__("--tick", "0", *arguments, **options)
+
+    def request(self, method, target, body=None, fields=None):
+        """On a connection of its own; returns the answer, and its body."""
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=LIMIT)) as client:
+            client.request(method, target, body, fields or {})
+            answer = client.getresponse()
+            return answer, answer.read()
+
+    def publish(self, data, type="message"):
+        """Returns the event's ID."""
+        target = "/publish?" + urllib.parse.urlencode({"event": type})
+        answer, body = self.request("POST", target, data.encode())
+        if answer.status != 200:
+            raise AssertionError(f"{answer.status} {body!r} for {data!r}")
+        return body.decode().rstrip("\n")
+
+    def stats(self):
+        return json.loads(self.request("GET", "/stats")[1])
+
+
+Event = collections.namedtuple("Event", "type id data retry")
+
+
+class Subscriber:
+    """A connection to live_server's /events, read event by event; the port may be a proxy's.
+
+    A deaf one takes few bytes, and none until it is read.
+    """
+
+    def __init__(self, port, target="/events", last_id=None, is_deaf=False):
+        self.http = http.client.HTTPConnection("127.0.0.1", port, timeout=LIMIT)
+        self.last_id = last_id or ""
+        self.answer = None
+        self.rest = []  # lines of a block that was cut off
+        if is_deaf:
+            self.http.sock = socket.socket()
+            self.http.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            self.http.sock.settimeout(LIMIT)
+            self.http.sock.connect(("127.0.0.1", port))
+        try:
+            self.http.request("GET", target, headers={} if last_id is None else {"Last-Event-ID": last_id})
+            self.socket = self.http.sock
+            if not is_deaf:
+                self.first = self.block()
+        except BaseException:
+            self.close()
+            raise
+
+    def block(self):
+        """The lines up to the next blank one; None where the stream ends."""
+        if not self.answer:
+            self.answer = self.http.getresponse()
+            if self.answer.status != 200:
+                raise AssertionError(f"{self.answer.status} {self.answer.read()!r}")
+        lines = []
+        while line := self.answer.readline():
+            if line == b"\n":
+                self.last_id = next((line[4:] for line in lines if line.startswith("id: ")), self.last_id)
+                return lines
+            lines.append(line.decode().removesuffix("\n"))
+        self.rest = lines
+        return None
+
+    def event(self):
+        """The next event; None where the stream ends."""
+        while (lines := self.block()) is not None:
+            fields = collections.defaultdict(list)
+            for line in lines:
+                name, _, value = line.partition(": ")
+                fields[name].append(value)
+            if "data" in fields:
+                type, id, retry = ((fields[name] or [None])[0] for name in ["event", "id", "retry"])
+                return Event(type or "message", id, "\n".join(fields["data"]), retry and int(retry))
+        return None
+
+    def events(self):
+        """All up to the end of the stream."""
+        return list(iter(self.event, None))
+
+    def data(self, count=1):
+        """That of the next events, which have to be of no other type."""
+        events = [self.event() for _ in range(count)]
+        if any(event is None or event.type in ("gap", "drain") for event in events):
+            raise AssertionError(f"after {self.last_id}: {events}")
+        return [event.data for event in events]
+
+    def close(self):
+        if self.answer:
+            self.answer.close()
+        self.http.close()
 
     def __enter__(self):
         return self

@@ -1,7 +1,8 @@
 // Invariant: however bytes are cut, a reader tells the same head, body, end and error. It tells them once and
 // in this order, takes nothing more when it has stopped, hands out the body as views into what it was given,
-// and retains no more than its bounds allow. A head that it accepted leaves no doubt where the body ends, can
-// be written, and is read back as the same; so is a body that goes in chunks.
+// and retains no more than its bounds allow. Once it is reset, it is as good as new. A head that it accepted
+// leaves no doubt where the body ends, can be written, and is read back as the same; so is a body that goes in
+// chunks.
 #include <sse/http1.hpp>
 
 #include "../support/exact_copy.hpp"
@@ -18,6 +19,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 #ifdef SSE_LIBFUZZER  // what it allocates itself does not go through our operator new
 namespace test {
@@ -134,207 +136,237 @@ sse::headers without(sse::headers fields, std::initializer_list<std::string_view
     return fields;
 }
 
-// Responses
+// What comes of bytes and the end of the connection
 
-struct response_seen {
-    int status = 0;
-    std::string reason{};
-    sse::headers headers{};
+const sse::response& head_of(const sse::response_reader& reader) { return reader.response(); }
+const sse::request& head_of(const sse::request_reader& reader) { return reader.request(); }
+
+bool is_same(const sse::response& left, const sse::response& right) {
+    return left.status == right.status && left.reason == right.reason && left.headers == right.headers;
+}
+
+bool is_same(const sse::request& left, const sse::request& right) {
+    return left.method == right.method && left.url == right.url && left.headers == right.headers &&
+           left.body.empty() && right.body.empty();
+}
+
+template <class Head>
+struct seen {
+    Head head{};
     std::string body{};
     bool has_head = false;
     bool has_ended = false;
     bool keep_alive = false;
+    bool takes_chunks = false;  // of a request
     sse::error error{};
     std::string rest{};
 
-    friend bool operator==(const response_seen&, const response_seen&) = default;
+    friend bool operator==(const seen& left, const seen& right) {
+        // Which bytes of the line that is too long have been taken depends on how it was cut.
+        const bool is_rest_same = left.error == sse::errc::http_head_too_large || left.rest == right.rest;
+        return is_same(left.head, right.head) && left.body == right.body && left.has_head == right.has_head &&
+               left.has_ended == right.has_ended && left.keep_alive == right.keep_alive &&
+               left.takes_chunks == right.takes_chunks && left.error == right.error && is_rest_same;
+    }
 };
 
-response_seen read_response(std::string_view bytes, cut where, const sse::http1_options& options) {
-    checked<sse::response_reader> it(options);
-    const sse::response_reader& reader = it.reader;
-    response_seen seen;
+using response_seen = seen<sse::response>;
+using request_seen = seen<sse::request>;
+
+template <class Reader>
+auto read(std::string_view bytes, cut where, const sse::http1_options& options) {
+    checked<Reader> it(options);
+    const Reader& reader = it.reader;
+    seen<std::remove_cvref_t<decltype(head_of(reader))>> result;
     for_each_piece(bytes, where, [&](std::string_view left) {
         for (;;) {
             const char* const begin = left.data();
-            switch (it.next(left, seen.has_ended || reader.error())) {
-                case http_part::none: seen.rest += left; return;
+            switch (it.next(left, result.has_ended || reader.error())) {
+                case http_part::none: result.rest += left; return;
                 case http_part::head:
-                    require(!seen.has_head);
-                    seen.has_head = true;
-                    seen.status = reader.response().status;
-                    seen.reason = reader.response().reason;
-                    seen.headers = reader.response().headers;
+                    require(!result.has_head);
+                    result.has_head = true;
+                    result.head = head_of(reader);
                     break;
                 case http_part::body:
-                    require(seen.has_head && !seen.has_ended && !reader.body().empty());
+                    require(result.has_head && !result.has_ended && !reader.body().empty());
                     require(reader.body().data() >= begin);
                     require(reader.body().data() + reader.body().size() == left.data());
-                    seen.body += reader.body();
+                    result.body += reader.body();
                     break;
                 case http_part::end:
-                    require(seen.has_head && !seen.has_ended);
-                    seen.has_ended = true;
+                    require(result.has_head && !result.has_ended);
+                    result.has_ended = true;
                     break;
             }
-            require(seen.has_ended || !reader.keep_alive());
+            require(result.has_ended || !reader.keep_alive());
         }
     });
-    seen.keep_alive = reader.keep_alive();
-    const bool had_stopped = seen.has_ended || reader.error();
+    result.keep_alive = reader.keep_alive();
+    const bool had_stopped = result.has_ended || reader.error();
     if (it.reader.finish() == http_part::end) {
-        require(seen.has_head && !had_stopped);
-        seen.has_ended = true;
+        require(result.has_head && !had_stopped);
+        result.has_ended = true;
     }
-    seen.error = reader.error();
-    require(seen.has_ended != static_cast<bool>(seen.error));
-    std::string_view more = "HTTP/1.1 200 OK\r\n\r\n";
-    require(it.next(more, true) == http_part::none && it.reader.finish() == http_part::none);
-    require(reader.error() == seen.error && !reader.keep_alive());
-    if (!seen.has_head) return seen;
+    result.error = reader.error();
+    require(!result.has_ended || !result.error);
+    for (std::string_view more : {"HTTP/1.1 200 OK\r\n\r\n", "GET / HTTP/1.0\r\n\r\n"}) {
+        require(it.next(more, true) == http_part::none && it.reader.finish() == http_part::none);
+    }
+    require(reader.error() == result.error && !reader.keep_alive());
+    if (!result.has_head) return result;
 
-    require(reader.response().status == seen.status && reader.response().headers == seen.headers);
-    require(seen.status >= 200 && seen.status <= 999 && !sse::check_header("-", seen.reason));
-    check_fields(seen.headers, options);
-    if (seen.status == 204 || seen.status == 304) {
-        require(seen.body.empty() && seen.has_ended);
-        return seen;
+    require(is_same(head_of(reader), result.head));
+    if constexpr (std::is_same_v<Reader, sse::request_reader>) result.takes_chunks = reader.takes_chunks();
+    check_fields(result.head.headers, options);
+    return result;
+}
+
+/// Of a body that has one of these, or none.
+template <class Head>
+void check_framing(const seen<Head>& it) {
+    const std::optional<std::uint64_t> length = find_length(it.head.headers);
+    static_cast<void>(is_chunked(it.head.headers));
+    if (length) require(it.has_ended ? it.body.size() == *length : it.body.size() < *length);
+}
+
+/// However they are cut, bytes mean the same; and a reader with less room sees the same, or refuses.
+///
+/// \return what they mean
+template <class Read>
+auto check_every_cut(std::string_view bytes, Read read_it) {
+    const auto expected = read_it(bytes, cut::nowhere, roomy);
+    require(read_it(bytes, cut::everywhere, roomy) == expected);
+    require(read_it(bytes, cut::by_content, roomy) == expected);
+
+    const auto bounded = read_it(bytes, cut::nowhere, tight);
+    require(read_it(bytes, cut::everywhere, tight) == bounded);
+    require(bounded.error == sse::errc::http_head_too_large || bounded == expected);
+    return expected;
+}
+
+/// A reader that was reset is as good as new.
+template <class Reader>
+void check_reset(std::string_view bytes) {
+    Reader used(roomy);
+    for (bool goes_on = true; goes_on; used.reset()) {
+        const auto expected = read<Reader>(bytes, cut::nowhere, roomy);
+        std::string body;
+        for (http_part part; (part = used.next(bytes)) != http_part::none;) {
+            if (part == http_part::body) body += used.body();
+        }
+        goes_on = used.keep_alive();
+        require(goes_on == expected.keep_alive && body == expected.body && bytes == expected.rest);
+        static_cast<void>(used.finish());
+        require(used.error() == expected.error);
+        if (expected.has_head) require(is_same(head_of(used), expected.head));
     }
-    const std::optional<std::uint64_t> length = find_length(seen.headers);
-    const bool chunked = is_chunked(seen.headers);
-    if (length) require(seen.has_ended ? seen.body.size() == *length : seen.body.size() < *length);
-    require(length || chunked || !seen.keep_alive);
-    return seen;
+}
+
+// Responses
+
+response_seen read_response(std::string_view bytes, cut where, const sse::http1_options& options) {
+    response_seen it = read<sse::response_reader>(bytes, where, options);
+    require(it.has_ended != static_cast<bool>(it.error));
+    if (!it.has_head) return it;
+
+    const int status = it.head.status;
+    require(status >= 200 && status <= 999 && !sse::check_header("-", it.head.reason));
+    if (status == 204 || status == 304) {
+        require(it.body.empty() && it.has_ended);
+        return it;
+    }
+    check_framing(it);
+    require(find_length(it.head.headers) || is_chunked(it.head.headers) || !it.keep_alive);
+    return it;
 }
 
 void check_written(const response_seen& expected) {
     std::string bytes;
-    require(!sse::write_head(bytes, {expected.status, expected.reason, expected.headers}));
-    const bool has_body = expected.status != 204 && expected.status != 304;
-    if (has_body && is_chunked(expected.headers)) {
+    require(!sse::write_head(bytes, expected.head));
+    const bool has_body = expected.head.status != 204 && expected.head.status != 304;
+    if (has_body && is_chunked(expected.head.headers)) {
         require(!sse::write_chunk(bytes, expected.body));
         if (expected.has_ended) require(!sse::write_last_chunk(bytes));
     } else {
         bytes += expected.body;
     }
-    const response_seen seen = read_response(bytes, cut::nowhere, {});
-    require(seen.status == expected.status && seen.reason == expected.reason);
-    require(seen.headers == expected.headers && seen.body == expected.body && seen.rest.empty());
-    require(seen.has_ended == expected.has_ended);
+    const response_seen again = read_response(bytes, cut::nowhere, {});
+    require(is_same(again.head, expected.head) && again.body == expected.body && again.rest.empty());
+    require(again.has_ended == expected.has_ended);
 }
 
 void check_response(std::string_view bytes) {
-    const response_seen expected = read_response(bytes, cut::nowhere, roomy);
-    const auto is_same = [](response_seen left, response_seen right) {
-        // Which bytes of the line that is too long have been taken depends on how it was cut.
-        if (left.error == sse::errc::http_head_too_large) left.rest = right.rest;
-        return left == right;
-    };
-    require(is_same(read_response(bytes, cut::everywhere, roomy), expected));
-    require(is_same(read_response(bytes, cut::by_content, roomy), expected));
-
-    const response_seen bounded = read_response(bytes, cut::nowhere, tight);
-    require(is_same(read_response(bytes, cut::everywhere, tight), bounded));
-    require(bounded.error == sse::errc::http_head_too_large || bounded == expected);
+    const response_seen expected = check_every_cut(bytes, read_response);
     if (expected.has_head) check_written(expected);
+    check_reset<sse::response_reader>(bytes);
 }
 
 // Requests
 
-struct request_seen {
-    sse::request request{};
-    bool has_head = false;
-    bool takes_chunks = false;
-    sse::error error{};
-    std::string rest{};
-
-    friend bool operator==(const request_seen& left, const request_seen& right) {
-        return left.request.method == right.request.method && left.request.url == right.request.url &&
-               left.request.headers == right.request.headers && left.has_head == right.has_head &&
-               left.takes_chunks == right.takes_chunks && left.error == right.error &&
-               left.rest == right.rest;
-    }
-};
-
 request_seen read_request(std::string_view bytes, cut where, const sse::http1_options& options) {
-    checked<sse::request_reader> it(options);
-    request_seen seen;
-    for_each_piece(bytes, where, [&](std::string_view left) {
-        for (;;) {
-            const http_part part = it.next(left, seen.has_head || it.reader.error());
-            if (part == http_part::none) break;
-            require(part == http_part::head && !seen.has_head);
-            seen.has_head = true;
-        }
-        seen.rest += left;
-    });
-    seen.error = it.reader.error();
-    if (!seen.has_head) return seen;
+    request_seen it = read<sse::request_reader>(bytes, where, options);
+    // Or nobody has sent any.
+    const bool is_absent = bytes.find_first_not_of("\r\n") == std::string_view::npos;
+    require(it.has_ended || it.error || is_absent);
+    if (!it.has_head) return it;
 
-    seen.request = it.reader.request();
-    seen.takes_chunks = it.reader.takes_chunks();
-    require(!seen.error && seen.request.body.empty() && seen.request.url.target.starts_with('/'));
-    check_fields(seen.request.headers, options);
-    const std::size_t size = seen.request.headers.size();
-    const std::size_t hosts = size - without(seen.request.headers, {"Host"}).size();
-    require(hosts == 1 || (hosts == 0 && !seen.takes_chunks));
-    static_cast<void>(find_length(seen.request.headers));
-    static_cast<void>(is_chunked(seen.request.headers));
-    return seen;
+    require(it.head.url.target.starts_with('/'));
+    const sse::headers& fields = it.head.headers;
+    const std::size_t hosts = fields.size() - without(fields, {"Host"}).size();
+    require(hosts == 1 || (hosts == 0 && !it.takes_chunks));
+    check_framing(it);
+    if (!find_length(fields) && !is_chunked(fields)) require(it.body.empty() && it.has_ended);
+    return it;
 }
 
 void check_written(const request_seen& original) {
-    sse::request expected = original.request;
-    expected.body = original.rest;
+    sse::request expected = original.head;
+    expected.body = original.body;
     if (expected.url.host.empty()) {  // of an HTTP/1.0 client: there is nobody to ask
         std::string nothing;
         require(sse::write_request(nothing, expected) == sse::errc::url_host_invalid && nothing.empty());
         return;
     }
-    if (expected.url.scheme ==
-        "https") {  // what goes to a server does not say so, but then Host has the port
+    if (expected.url.scheme == "https") {
+        // What goes to a server does not say so, but then Host has the port.
         expected.url.scheme = "http";
         expected.headers = without(expected.headers, {"Host"});
     }
     std::string bytes;
     require(!sse::write_request(bytes, expected));
-    const request_seen seen = read_request(bytes, cut::nowhere, {});
-    require(seen.has_head && seen.takes_chunks && seen.rest == expected.body);
-    require(seen.request.method == expected.method && seen.request.url == expected.url);
+    const request_seen again = read_request(bytes, cut::nowhere, {});
+    require(again.takes_chunks && again.has_ended && again.body == expected.body && again.rest.empty());
+    require(again.head.method == expected.method && again.head.url == expected.url);
     const auto unframed = [](const sse::headers& fields) {
         return without(fields, {"Host", "Content-Length", "Transfer-Encoding"});
     };
-    require(unframed(seen.request.headers) == unframed(expected.headers));
-    require(find_length(seen.request.headers).value_or(0) == expected.body.size());
+    require(unframed(again.head.headers) == unframed(expected.headers));
+    require(find_length(again.head.headers).value_or(0) == expected.body.size());
 }
 
 void check_request(std::string_view bytes) {
-    const request_seen expected = read_request(bytes, cut::nowhere, roomy);
-    const auto is_same = [](request_seen left, const request_seen& right) {
-        if (left.error == sse::errc::http_head_too_large) left.rest = right.rest;
-        return left == right;
-    };
-    require(is_same(read_request(bytes, cut::everywhere, roomy), expected));
-    require(is_same(read_request(bytes, cut::by_content, roomy), expected));
-
-    const request_seen bounded = read_request(bytes, cut::nowhere, tight);
-    require(is_same(read_request(bytes, cut::everywhere, tight), bounded));
-    require(bounded.error == sse::errc::http_head_too_large || bounded == expected);
+    const request_seen expected = check_every_cut(bytes, read_request);
     if (expected.has_head) check_written(expected);
+    check_reset<sse::request_reader>(bytes);
 }
 
 // Chunks
 
 void check_chunks(std::string_view body) {
     std::string bytes;
-    require(!sse::write_head(bytes, {.status = 200, .headers = {{"Transfer-Encoding", "chunked"}}}));
     for_each_piece(body, cut::by_content,
                    [&](std::string_view piece) { require(!sse::write_chunk(bytes, piece)); });
     require(!sse::write_last_chunk(bytes));
     bytes += "rest";
+    const auto check = [&](const auto& it) {
+        require(it.has_ended && it.keep_alive && it.body == body && it.rest == "rest");
+    };
+    const std::string response = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + bytes;
+    const std::string request = "PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n" + bytes;
     for (const cut where : {cut::nowhere, cut::by_content}) {
-        const response_seen seen = read_response(bytes, where, tight);
-        require(seen.has_ended && seen.keep_alive && seen.body == body && seen.rest == "rest");
+        check(read_response(response, where, tight));
+        check(read_request(request, where, tight));
     }
 }
 

@@ -13,7 +13,6 @@
 
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -68,17 +67,14 @@ public:
         sse::request_reader reader;
         std::string read;
         std::string_view rest;
-        while (reader.next(rest) != sse::http_part::head) {
+        std::string body;
+        for (sse::http_part part; (part = reader.next(rest)) != sse::http_part::end;) {
             if (reader.error()) throw std::runtime_error("request: " + std::string(reader.error().message()));
-            read = receive();
-            rest = read;
+            if (part == sse::http_part::body) body += reader.body();
+            if (part == sse::http_part::none) rest = read = receive();
         }
         request_ = reader.request();
-        request_->body = rest;
-        const std::string_view digits = header("Content-Length").value_or("0");
-        std::size_t size = 0;
-        std::from_chars(digits.data(), digits.data() + digits.size(), size);
-        while (request_->body.size() < size) request_->body += receive();
+        request_->body = std::move(body);
         requests_.push_back(*request_);
         return *request_;
     }

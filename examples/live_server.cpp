@@ -1,0 +1,793 @@
+// A server of live events for tens of thousands of subscribers: one log, epoll, a thread per core at most.
+//
+//     live_server [--host H] [--port N]
+//
+// `/` is a page that shows the events of `/events`; `/publish` takes new ones by POST. What a subscriber has
+// missed it gets when it comes back with Last-Event-ID, as browsers do by themselves.
+#include "live_server_page.hpp"
+#include "support/listener.hpp"
+#include "support/program.hpp"
+#include "support/socket.hpp"
+
+#include <sse/channel.hpp>
+#include <sse/http.hpp>
+#include <sse/http1.hpp>
+#include <sse/parser.hpp>
+#include <sse/session.hpp>
+
+#include <fmt/core.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <charconv>
+#include <chrono>
+#include <climits>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <random>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace {
+
+using namespace std::chrono_literals;
+using steady = std::chrono::steady_clock;
+using milliseconds = std::chrono::milliseconds;
+
+constexpr std::string_view usage = R"(usage: live_server [options]
+
+Serves a page at /, events at /events, figures at /stats, and takes events at /publish.
+
+  --host HOST          the address to listen on (default 127.0.0.1)
+  --port N             the port; 0: any that is free (default 8080)
+  --origin ORIGIN      whose pages may read and publish, besides the server's own; may be given again
+  --threads N          that serve (default: one for each core)
+  --max-connections N  more are turned away with 503 (default 100000)
+  --patience MS        how long a request, or taking an answer, may last (default 10000)
+  --send-buffer BYTES  what the kernel holds for each subscriber (default: as it likes)
+
+  --events N           how many events are kept for those who come back (default 10000)
+  --bytes N            and in how much memory at most (default 8388608)
+  --age S              and for how many seconds; 0: for ever (default 0)
+  --tick MS            the time between two events of the ticker; 0: none (default 250)
+
+  --retry MS           the pause before subscribers come back (default 2000)
+  --heartbeat MS       the pause before a comment shows that the stream lives (default 15000)
+  --send-timeout MS    how long a subscriber may leave bytes unread (default 30000)
+  --on-lag POLICY      what becomes of one that falls out of what is kept: disconnect, skip-to-oldest or
+                       skip-to-latest (default disconnect)
+  --drain MS           how long the farewell may take, on SIGTERM (default 5000)
+)";
+
+constexpr std::size_t max_body_bytes = std::size_t{1} << 20;
+constexpr std::size_t max_unsent_bytes = std::size_t{256} << 10;
+constexpr std::size_t max_types = 16;
+constexpr std::size_t max_name_bytes = 32;
+constexpr auto sweep_pause = 1s;
+
+struct settings {
+    std::string host = "127.0.0.1";
+    std::uint16_t port = 8080;
+    sse::cors_options cors{};
+    std::size_t threads = std::max(1U, std::thread::hardware_concurrency());
+    std::size_t max_connections = 100'000;
+    milliseconds patience = 10s;
+    int send_buffer = 0;
+    sse::channel_options log{};
+    milliseconds tick = 250ms;
+    sse::session_options subscriber{.retry = 2s};
+    bool help = false;
+};
+
+// What the figures are made of. Each is changed by one thread, or seldom.
+struct counters {
+    std::atomic<std::uint64_t> connections{0};
+    std::atomic<std::uint64_t> delivered_bytes{0};
+    std::atomic<std::uint64_t> sends{0};
+    std::atomic<std::uint64_t> dropped_slow{0};
+    std::atomic<std::uint64_t> cut{0};
+    std::atomic<std::uint64_t> rejected{0};
+};
+
+void count(std::atomic<std::uint64_t>& counter, std::uint64_t by = 1) noexcept {
+    counter.fetch_add(by, std::memory_order_relaxed);
+}
+
+// Requests
+
+// "a%20b+c" is "a b c".
+std::string decode(std::string_view text) {
+    std::string result;
+    while (!text.empty()) {
+        unsigned char byte = 0;
+        const bool is_coded =
+            text.size() >= 3 && text[0] == '%' &&
+            std::from_chars(text.data() + 1, text.data() + 3, byte, 16).ptr == text.data() + 3;
+        if (is_coded) result += static_cast<char>(byte);
+        else result += text[0] == '+' ? ' ' : text[0];
+        text.remove_prefix(is_coded ? 3 : 1);
+    }
+    return result;
+}
+
+// The values that a target's query has for a name.
+std::vector<std::string> parameters(std::string_view target, std::string_view name) {
+    std::vector<std::string> result;
+    const std::size_t mark = target.find('?');
+    std::string_view rest = mark == std::string_view::npos ? "" : target.substr(mark + 1);
+    while (!rest.empty()) {
+        const std::string_view pair = rest.substr(0, rest.find('&'));
+        rest.remove_prefix(std::min(pair.size() + 1, rest.size()));
+        const std::size_t equals = std::min(pair.find('='), pair.size());
+        if (decode(pair.substr(0, equals)) != name) continue;
+        result.push_back(decode(pair.substr(std::min(equals + 1, pair.size()))));
+    }
+    return result;
+}
+
+std::string first_parameter(std::string_view target, std::string_view name) {
+    const std::vector<std::string> values = parameters(target, name);
+    return values.empty() ? std::string() : values.front();
+}
+
+std::string_view path_of(std::string_view target) { return target.substr(0, target.find('?')); }
+
+std::uint64_t random_bits() {
+    thread_local std::mt19937_64 engine{std::random_device{}()};
+    return engine();
+}
+
+class loop;
+
+// What all threads share.
+struct server {
+    explicit server(const settings& given)
+        : options(given), channel([this] {
+              sse::channel_options log = options.log;
+              log.wake_up = [this] { wake_all(); };
+              return log;
+          }()) {}
+
+    void wake_all() const;
+    void cut(const std::string& name) const;
+    void drain();
+    std::string stats() const;
+
+    const settings options;
+    const steady::time_point started = steady::now();
+    counters figures{};
+    std::atomic<bool> is_draining{false};
+    std::vector<std::unique_ptr<loop>> loops{};  // not changed once they run
+    sse::channel channel;
+};
+
+// A request, and the answer to it.
+struct exchange {
+    sse::request_reader reader{{.max_head_bytes = std::size_t{16} << 10, .max_headers = 100}};
+    std::string body{};
+    std::string unsent{};
+    steady::time_point deadline{};
+    bool is_idle = true;      // no request has begun
+    bool is_closing = false;  // this was the last one
+    bool is_over = false;     // and has been answered: what still comes is thrown away
+};
+
+struct client {
+    support::descriptor socket;
+    std::size_t index;  // among the loop's
+    std::unique_ptr<exchange> http;
+    std::optional<sse::session> stream{};  // then there is no exchange any more
+    std::string name{};
+    bool is_blocked = false;  // until the socket can be written
+    bool is_gone = false;
+};
+
+// One thread's part: some of the clients.
+class loop {
+public:
+    loop(server& shared, const support::descriptor& listener)
+        : server_(shared),
+          listener_(listener),
+          epoll_(::epoll_create1(EPOLL_CLOEXEC)),
+          wake_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+        if (!epoll_ || !wake_) throw std::system_error(errno, std::generic_category(), "epoll");
+        watch(EPOLL_CTL_ADD, wake_, EPOLLIN, &wake_);
+        listen();
+    }
+
+    // From any thread
+
+    void wake() const noexcept { static_cast<void>(::eventfd_write(wake_.get(), 1)); }
+
+    void cut(const std::string& name) {
+        {
+            const std::lock_guard lock(mutex_);
+            to_cut_.push_back(name);
+        }
+        wake();
+    }
+
+    // Until it has been drained
+
+    void run() {
+        auto next_sweep = steady::now() + sweep_pause;
+        bool was_draining = false;
+        std::array<epoll_event, 256> happened;
+        while (!was_draining || !clients_.empty()) {
+            const auto pause = std::chrono::ceil<milliseconds>(next_sweep - steady::now()).count();
+            const int count = ::epoll_wait(epoll_.get(), happened.data(), static_cast<int>(happened.size()),
+                                           static_cast<int>(std::max<std::int64_t>(pause, 0)));
+            if (count < 0 && errno != EINTR)
+                throw std::system_error(errno, std::generic_category(), "epoll_wait");
+            now_ = steady::now();
+
+            bool is_woken = false;
+            for (int i = 0; i < count; ++i) {
+                const epoll_event& each = happened[static_cast<std::size_t>(i)];
+                if (each.data.ptr == &wake_) is_woken = true;
+                else if (each.data.ptr == this) accept_clients();
+                else serve(*static_cast<client*>(each.data.ptr), each.events);
+            }
+            if (is_woken) {
+                eventfd_t ignored = 0;
+                static_cast<void>(::eventfd_read(wake_.get(), &ignored));
+                cut_clients();
+                for_each_client([this](client& each) {
+                    if (each.stream && !each.is_blocked) pump(each);
+                });
+            }
+            if (server_.is_draining && !std::exchange(was_draining, true)) say_farewell();
+            if (now_ >= next_sweep) {
+                sweep();
+                next_sweep = now_ + sweep_pause;
+            }
+            gone_.clear();
+        }
+    }
+
+private:
+    // Backwards: one that goes is replaced by the last.
+    template <class Use>
+    void for_each_client(Use use) {
+        for (std::size_t i = clients_.size(); i-- != 0;) use(*clients_[i]);
+    }
+
+    void watch(int operation, const support::descriptor& what, std::uint32_t events, void* data) const {
+        epoll_event event{};
+        event.events = events;
+        event.data.ptr = data;
+        if (::epoll_ctl(epoll_.get(), operation, what.get(), &event) != 0)
+            throw std::system_error(errno, std::generic_category(), "epoll_ctl");
+    }
+
+    // Of the threads that wait for a connection one is woken, not all.
+    void listen() {
+        watch(EPOLL_CTL_ADD, listener_, EPOLLIN | EPOLLEXCLUSIVE, this);
+        is_listening_ = true;
+    }
+    void stop_listening() {
+        if (std::exchange(is_listening_, false)) watch(EPOLL_CTL_DEL, listener_, 0, this);
+    }
+
+    // Clients
+
+    void accept_clients() {
+        for (int left = 64; left != 0; --left) {
+            support::descriptor socket(
+                ::accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+            if (!socket) {
+                if (support::would_block() || errno == ECONNABORTED) return;
+                // No descriptors or no memory: the client waits in the queue, which would wake this thread again
+                // and again. The sweep listens anew.
+                return stop_listening();
+            }
+            if (server_.figures.connections.load(std::memory_order_relaxed) >=
+                server_.options.max_connections) {
+                turn_away(socket);
+                continue;
+            }
+            auto added = std::make_unique<client>(client{
+                .socket = std::move(socket), .index = clients_.size(), .http = std::make_unique<exchange>()});
+            added->http->deadline = now_ + server_.options.patience;
+            watch(EPOLL_CTL_ADD, added->socket, EPOLLIN | EPOLLRDHUP, added.get());
+            clients_.push_back(std::move(added));
+            count(server_.figures.connections);
+        }
+    }
+
+    void turn_away(const support::descriptor& socket) {
+        static constexpr std::string_view answer =
+            "HTTP/1.1 503 Service Unavailable\r\n"
+            "Retry-After: 5\r\n"
+            "Content-Length: 0\r\n"
+            "Connection: close\r\n"
+            "\r\n";
+        static_cast<void>(::send(socket.get(), answer.data(), answer.size(), MSG_NOSIGNAL));
+        count(server_.figures.rejected);
+    }
+
+    void remove(client& leaving) {
+        if (std::exchange(leaving.is_gone, true)) return;
+        leaving.socket = support::descriptor();
+        clients_.back()->index = leaving.index;
+        std::swap(clients_.back(), clients_[leaving.index]);
+        gone_.push_back(std::move(clients_.back()));  // something may have happened to it in this round
+        clients_.pop_back();
+        server_.figures.connections.fetch_sub(1, std::memory_order_relaxed);
+    }
+
+    void serve(client& peer, std::uint32_t happened) {
+        if (peer.is_gone) return;
+        if ((happened & EPOLLERR) != 0) return remove(peer);
+        if ((happened & EPOLLOUT) != 0) {
+            unblock(peer);
+            peer.stream ? pump(peer) : flush(peer);
+        }
+        if ((happened & (EPOLLIN | EPOLLRDHUP | EPOLLHUP)) != 0 && !peer.is_gone) read(peer);
+    }
+
+    void block(client& peer) {
+        if (!std::exchange(peer.is_blocked, true))
+            watch(EPOLL_CTL_MOD, peer.socket, EPOLLIN | EPOLLRDHUP | EPOLLOUT, &peer);
+    }
+    void unblock(client& peer) {
+        if (std::exchange(peer.is_blocked, false))
+            watch(EPOLL_CTL_MOD, peer.socket, EPOLLIN | EPOLLRDHUP, &peer);
+    }
+
+    // Bytes that have been sent; none if the socket takes no more, or the client has gone.
+    std::size_t send(client& peer, std::string_view bytes) {
+        const auto size = ::send(peer.socket.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+        count(server_.figures.sends);
+        if (size > 0) return static_cast<std::size_t>(size);
+        support::would_block() ? block(peer) : remove(peer);
+        return 0;
+    }
+
+    void read(client& peer) {
+        const auto size = ::recv(peer.socket.get(), received_.data(), received_.size(), 0);
+        if (size < 0 && support::would_block()) return;
+        // Who has nothing more to say has left: that is how browsers and curl close a stream.
+        if (size <= 0) return remove(peer);
+        const std::string_view bytes(received_.data(), static_cast<std::size_t>(size));
+        if (peer.http && !peer.http->is_over) process(peer, bytes);
+    }
+
+    // Streams
+
+    void pump(client& peer) {
+        while (!peer.is_gone) {
+            const sse::session_task task = peer.stream->next(now_);
+            if (task.step == sse::session_step::wait) return;
+            if (task.step == sse::session_step::finished) return end(peer);
+            const std::size_t size = send(peer, task.bytes);
+            if (size == 0) return;
+            peer.stream->sent(size, now_);
+            count(server_.figures.delivered_bytes, size);
+        }
+    }
+
+    void end(client& peer) {
+        const sse::session_end why = peer.stream->end();
+        const bool was_slow = why == sse::session_end::behind || why == sse::session_end::timed_out;
+        if (was_slow) count(server_.figures.dropped_slow);
+        remove(peer);
+    }
+
+    void open_stream(client& peer) {
+        const sse::request& request = peer.http->reader.request();
+        const std::string_view target = request.url.target;
+        sse::subscribe_options wanted{.types = parameters(target, "type")};
+        std::string name = first_parameter(target, "client");
+        if (wanted.types.size() > max_types || name.size() > max_name_bytes)
+            return answer(peer, 400, "Bad Request", "too many types, or too long a name\n");
+
+        sse::response head = sse::stream_response(request.headers, server_.options.cors);
+        head.headers.push_back({"Connection", "close"});
+        std::string first = std::move(peer.http->unsent);
+        if (sse::write_head(first, head))
+            return answer(peer, 400, "Bad Request", "the Origin is malformed\n");
+        const std::string_view id = sse::find_header(request.headers, "Last-Event-ID").value_or("");
+        peer.stream.emplace(server_.options.subscriber, server_.channel.subscribe(id, std::move(wanted)),
+                            std::move(first), now_);
+        peer.name = std::move(name);
+        peer.http.reset();
+        if (server_.is_draining) peer.stream->drain(random_bits(), now_);
+        if (!peer.is_blocked) pump(peer);
+    }
+
+    void cut_clients() {
+        std::vector<std::string> names;
+        {
+            const std::lock_guard lock(mutex_);
+            names.swap(to_cut_);
+        }
+        for (const std::string& name : names) {
+            for_each_client([&](client& each) {
+                if (!each.stream || each.name != name) return;
+                each.stream->kick();
+                count(server_.figures.cut);
+                pump(each);
+            });
+        }
+    }
+
+    // All that takes too long, or has been idle.
+    void sweep() {
+        if (!is_listening_ && !server_.is_draining) listen();
+        for_each_client([this](client& each) {
+            if (each.stream) return pump(each);
+            if (now_ < each.http->deadline) return;
+            const bool is_late = !each.http->is_idle && !each.http->is_over && each.http->unsent.empty();
+            if (!is_late || server_.is_draining) return remove(each);
+            each.http->is_closing = true;
+            answer(each, 408, "Request Timeout", "");
+            if (!each.is_gone) flush(each);
+        });
+    }
+
+    void say_farewell() {
+        stop_listening();
+        for_each_client([this](client& each) {
+            if (each.stream) {
+                each.stream->drain(random_bits(), now_);
+                if (!each.is_blocked) pump(each);
+            } else if (each.http->is_idle && each.http->unsent.empty()) {
+                remove(each);
+            } else {
+                const milliseconds left(server_.options.subscriber.drain_timeout.count());
+                each.http->deadline = std::min(each.http->deadline, now_ + left);
+                each.http->is_closing = each.http->is_closing || each.http->is_idle;
+            }
+        });
+    }
+
+    // Requests
+
+    void process(client& peer, std::string_view bytes) {
+        exchange& http = *peer.http;
+        if (std::exchange(http.is_idle, false)) http.deadline = now_ + server_.options.patience;
+        while (peer.http && !http.is_closing) {
+            const sse::http_part part = http.reader.next(bytes);
+            if (part == sse::http_part::none) {
+                if (http.reader.error()) refuse(peer, http.reader.error());
+                break;
+            }
+            if (part == sse::http_part::head) expect(peer);
+            if (part == sse::http_part::body) take_body(peer, http.reader.body());
+            if (part == sse::http_part::end) {
+                http.is_closing = !http.reader.keep_alive() || server_.is_draining;
+                respond(peer);
+                if (!peer.http) return;  // it is a stream now
+                http.reader.reset();
+                http.body.clear();
+                http.is_idle = bytes.empty();
+                http.deadline = now_ + server_.options.patience;
+            }
+            if (http.unsent.size() > max_unsent_bytes) return remove(peer);  // it asks, and does not read
+        }
+        flush(peer);
+    }
+
+    void expect(client& peer) {
+        exchange& http = *peer.http;
+        const auto expected = sse::find_header(http.reader.request().headers, "Expect");
+        if (expected && sse::equal_ignoring_case(*expected, "100-continue"))
+            http.unsent += "HTTP/1.1 100 Continue\r\n\r\n";
+    }
+
+    void take_body(client& peer, std::string_view bytes) {
+        exchange& http = *peer.http;
+        if (bytes.size() <= max_body_bytes - http.body.size()) {
+            http.body += bytes;
+        } else {
+            http.is_closing = true;
+            answer(peer, 413, "Content Too Large", "");
+        }
+    }
+
+    void refuse(client& peer, sse::error error) {
+        peer.http->is_closing = true;
+        const std::string why = fmt::format("{}\n", error.message());
+        if (error.code() == sse::errc::http_head_too_large)
+            answer(peer, 431, "Request Header Fields Too Large", why);
+        else if (error.code() == sse::errc::http_unsupported) answer(peer, 501, "Not Implemented", why);
+        else answer(peer, 400, "Bad Request", why);
+    }
+
+    void respond(client& peer) {
+        struct route {
+            std::string_view path, methods;
+            void (loop::*handle)(client&);
+        };
+        static constexpr std::array routes{
+            route{"/", "GET, HEAD", &loop::show_page},       route{"/events", "GET", &loop::open_stream},
+            route{"/stats", "GET, HEAD", &loop::show_stats}, route{"/publish", "POST", &loop::publish},
+            route{"/cut", "POST", &loop::cut_by_name},
+        };
+        const sse::request& request = peer.http->reader.request();
+        const std::string_view path = path_of(request.url.target);
+        const auto* const found = std::find_if(routes.begin(), routes.end(),
+                                               [path](const route& each) { return each.path == path; });
+        if (found == routes.end()) return answer(peer, 404, "Not Found", "");
+        if (!contains(found->methods, request.method))
+            return answer(peer, 405, "Method Not Allowed", "", {{"Allow", std::string(found->methods)}});
+        if (request.method == "POST" && is_foreign(request)) return answer(peer, 403, "Forbidden", "");
+        (this->*found->handle)(peer);
+    }
+
+    // A method has no comma and no space.
+    static bool contains(std::string_view methods, std::string_view method) {
+        return fmt::format(" {},", methods).find(fmt::format(" {},", method)) != std::string::npos;
+    }
+
+    // Whether another origin's page sends it: any may make the browser of whoever looks at it do so.
+    bool is_foreign(const sse::request& request) const {
+        const auto from = sse::find_header(request.headers, "Origin");
+        if (!from || *from == fmt::format("http://{}", sse::authority(request.url))) return false;
+        const std::vector<std::string>& allowed = server_.options.cors.origins;
+        return std::none_of(allowed.begin(), allowed.end(),
+                            [&](const std::string& each) { return each == "*" || each == *from; });
+    }
+
+    void answer(client& peer, int status, std::string reason, std::string_view body, sse::headers more = {},
+                std::string type = "text/plain; charset=utf-8") {
+        exchange& http = *peer.http;
+        sse::response head{.status = status, .reason = std::move(reason), .headers = std::move(more)};
+        if (status != 204) {
+            head.headers.push_back({"Content-Type", std::move(type)});
+            head.headers.push_back({"Content-Length", std::to_string(body.size())});
+        }
+        if (http.is_closing) head.headers.push_back({"Connection", "close"});
+        static_cast<void>(sse::write_head(http.unsent, head));  // all of it is our own
+        if (http.reader.request().method != "HEAD") http.unsent += body;
+        if (status >= 400) count(server_.figures.rejected);
+    }
+
+    void flush(client& peer) {
+        exchange& http = *peer.http;
+        while (!http.unsent.empty()) {
+            const std::size_t size = send(peer, http.unsent);
+            if (size == 0) return;
+            http.unsent.erase(0, size);
+        }
+        if (http.is_idle) http.deadline = now_ + keep_alive;
+        if (http.is_closing && !std::exchange(http.is_over, true)) {
+            // Closing at once would reset the connection if the client is still sending, and the answer could be
+            // lost with it.
+            ::shutdown(peer.socket.get(), SHUT_WR);
+            http.deadline = now_ + linger;
+        }
+    }
+
+    // The routes
+
+    void show_page(client& peer) { answer(peer, 200, "OK", live_page, {}, "text/html; charset=utf-8"); }
+
+    void show_stats(client& peer) {
+        answer(peer, 200, "OK", server_.stats(), {{"Cache-Control", "no-store"}}, "application/json");
+    }
+
+    void cut_by_name(client& peer) {
+        const std::string name = first_parameter(peer.http->reader.request().url.target, "client");
+        if (!name.empty()) server_.cut(name);  // most have none
+        answer(peer, 204, "No Content", "");
+    }
+
+    void publish(client& peer) {
+        const exchange& http = *peer.http;
+        const sse::request& request = http.reader.request();
+        std::vector<sse::event> events;  // which own what the messages point to
+        const std::string_view type = sse::find_header(request.headers, "Content-Type").value_or("");
+        if (sse::is_event_stream(type)) {
+            sse::parser parser;
+            const auto take = [&](const sse::event_view& event) { events.emplace_back(event); };
+            static_cast<void>(parser.feed(http.body, take));  // there is a bound on the body
+        } else {
+            sse::event event;
+            event.type = first_parameter(request.url.target, "event");
+            event.data = http.body;
+            events.push_back(std::move(event));
+        }
+        std::vector<sse::message> messages;
+        for (const sse::event& each : events) {
+            sse::message message{.data = each.data};
+            if (!each.type.empty() && each.type != "message") message.event = each.type;
+            messages.push_back(message);
+        }
+        const sse::publish_result published = server_.channel.publish(messages);
+        if (published.error)
+            return answer(peer, 400, "Bad Request", fmt::format("{}\n", published.error.message()));
+        // Some may have got their farewell before it: whoever is told 200 can rely on everybody's getting it.
+        if (server_.is_draining) return answer(peer, 503, "Service Unavailable", "going down\n");
+        answer(peer, 200, "OK", fmt::format("{}\n", published.id()));
+    }
+
+    static constexpr auto keep_alive = 60s;
+    static constexpr auto linger = 2s;
+
+    server& server_;
+    const support::descriptor& listener_;
+    support::descriptor epoll_;
+    support::descriptor wake_;
+    bool is_listening_ = false;
+    steady::time_point now_ = steady::now();
+    std::vector<std::unique_ptr<client>> clients_{};
+    std::vector<std::unique_ptr<client>> gone_{};  // since this round began
+    std::array<char, 16384> received_{};
+
+    std::mutex mutex_{};
+    std::vector<std::string> to_cut_{};
+};
+
+void server::wake_all() const {
+    for (const auto& each : loops) each->wake();
+}
+
+void server::cut(const std::string& name) const {
+    for (const auto& each : loops) each->cut(name);
+}
+
+void server::drain() {
+    is_draining = true;
+    wake_all();
+}
+
+std::string server::stats() const {
+    const sse::channel_stats log = channel.stats();
+    const auto uptime = std::chrono::duration_cast<std::chrono::seconds>(steady::now() - started);
+    return fmt::format(R"({{"uptime_s":{},"threads":{},"connections":{},"subscribers":{},"published":{},)"
+                       R"("delivered_bytes":{},"sends":{},"held_events":{},"held_bytes":{},"lagged":{},)"
+                       R"("dropped_slow":{},"cut":{},"rejected":{}}})",
+                       uptime.count(), loops.size(), figures.connections.load(), log.subscribers,
+                       log.published, figures.delivered_bytes.load(), figures.sends.load(), log.held_events,
+                       log.held_bytes, log.fell_behind, figures.dropped_slow.load(), figures.cut.load(),
+                       figures.rejected.load());
+}
+
+// Publishes something to look at.
+class ticker {
+public:
+    explicit ticker(server& shared) : server_(shared) {}
+
+    void tick() {
+        // Drawn back to the middle, so that it stays in sight.
+        std::normal_distribution<double> push(0, 1.6);
+        speed_ = 0.8 * speed_ + push(engine_) + (50 - value_) * 0.02;
+        value_ = std::clamp(value_ + speed_, 0.0, 100.0);
+        const auto now = std::chrono::system_clock::now().time_since_epoch();
+        publish("tick", fmt::format(R"({{"n":{},"t":{},"value":{:.2f}}})", ++ticks_,
+                                    std::chrono::duration_cast<milliseconds>(now).count(), value_));
+        if (steady::now() < next_stats_) return;
+        publish("stats", server_.stats());
+        next_stats_ = steady::now() + 2s;
+    }
+
+private:
+    void publish(std::string_view type, const std::string& data) {
+        const sse::publish_result published = server_.channel.publish({.event = type, .data = data});
+        if (published.error) support::complain("live_server", published.error.message());
+    }
+
+    server& server_;
+    std::mt19937_64 engine_{std::random_device{}()};
+    double value_ = 50;
+    double speed_ = 0;
+    std::uint64_t ticks_ = 0;
+    steady::time_point next_stats_{};
+};
+
+// Until `stopped` can be read.
+void tick_until(const support::descriptor& stopped, server& shared) {
+    ticker ticker(shared);
+    const milliseconds pause = shared.options.tick;
+    auto next = steady::now() + pause;
+    for (;;) {
+        const auto wait = std::chrono::ceil<milliseconds>(next - steady::now()).count();
+        const int timeout = pause.count() == 0 ? -1 : static_cast<int>(std::max<std::int64_t>(wait, 0));
+        pollfd polled{stopped.get(), POLLIN, 0};
+        const int ready = ::poll(&polled, 1, timeout);
+        if (ready > 0) return;
+        if (ready < 0 && errno != EINTR) throw std::system_error(errno, std::generic_category(), "poll");
+        if (ready < 0 || steady::now() < next) continue;
+        ticker.tick();
+        next = std::max(next + pause, steady::now());
+    }
+}
+
+// As many descriptors as the system lets us have.
+void raise_limit() {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    static_cast<void>(::setrlimit(RLIMIT_NOFILE, &limit));
+}
+
+sse::lag_policy policy(support::command_line& arguments) {
+    const std::string_view name = arguments.value();
+    if (name == "disconnect") return sse::lag_policy::disconnect;
+    if (name == "skip-to-oldest") return sse::lag_policy::skip_to_oldest;
+    if (name == "skip-to-latest") return sse::lag_policy::skip_to_latest;
+    throw support::usage_error(
+        fmt::format("--on-lag wants disconnect, skip-to-oldest or skip-to-latest, not '{}'", name));
+}
+
+settings parse(support::command_line arguments) {
+    settings result;
+    result.subscriber.gap = [](std::optional<std::uint64_t> missed) {
+        const std::string number = missed ? std::to_string(*missed) : "null";
+        return sse::encode({.event = "gap", .data = fmt::format(R"({{"missed":{}}})", number)});
+    };
+    result.subscriber.farewell = [](sse::milliseconds retry) {
+        const double seconds = static_cast<double>(retry.count()) / 1000;
+        const std::string text = fmt::format("The server is going down; come back in {:.1f} s.", seconds);
+        return sse::encode({.event = "drain", .data = text, .retry = retry});
+    };
+    const auto time = [&arguments](int least) {
+        return milliseconds(arguments.number<int>(least, 24 * 60 * 60 * 1000));
+    };
+    const auto size = [&arguments](std::size_t least) {
+        return arguments.number<std::size_t>(least, std::size_t{1} << 40);
+    };
+    while (arguments.next()) {
+        if (arguments.is("--host")) result.host = arguments.value();
+        else if (arguments.is("--port")) result.port = arguments.number<std::uint16_t>(0, 65535);
+        else if (arguments.is("--origin")) result.cors.origins.emplace_back(arguments.value());
+        else if (arguments.is("--threads")) result.threads = arguments.number<std::size_t>(1, 256);
+        else if (arguments.is("--max-connections")) result.max_connections = size(1);
+        else if (arguments.is("--patience")) result.patience = time(1);
+        else if (arguments.is("--send-buffer")) result.send_buffer = arguments.number<int>(1024, 1 << 30);
+        else if (arguments.is("--events")) result.log.events = size(1);
+        else if (arguments.is("--bytes")) result.log.bytes = size(4096);
+        else if (arguments.is("--age"))
+            result.log.age = std::chrono::seconds(arguments.number<int>(0, INT_MAX));
+        else if (arguments.is("--tick")) result.tick = time(0);
+        else if (arguments.is("--retry")) result.subscriber.retry = time(0);
+        else if (arguments.is("--heartbeat")) result.subscriber.heartbeat = time(0);
+        else if (arguments.is("--send-timeout")) result.subscriber.send_timeout = time(0);
+        else if (arguments.is("--drain")) result.subscriber.drain_timeout = time(1);
+        else if (arguments.is("--on-lag")) result.subscriber.when_behind = policy(arguments);
+        else if (arguments.is("--help")) result.help = true;
+        else arguments.refuse();
+    }
+    return result;
+}
+
+int serve(support::command_line arguments) {
+    const settings options = parse(arguments);
+    if (options.help) {
+        support::write_out(usage);
+        return 0;
+    }
+    raise_limit();
+    const support::descriptor stopped = support::stop_on_signals();
+    const support::descriptor listener = support::listen_on(options.host, options.port, options.send_buffer);
+    server shared(options);
+    for (std::size_t i = 0; i != options.threads; ++i)
+        shared.loops.push_back(std::make_unique<loop>(shared, listener));
+    std::vector<std::jthread> threads;
+    for (const auto& each : shared.loops) threads.emplace_back([&each] { each->run(); });
+
+    support::write_out(fmt::format("listening on http://{}/\n", support::name_of(listener)));
+    tick_until(stopped, shared);
+    shared.drain();
+    return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) { return support::run("live_server", argc, argv, serve); }

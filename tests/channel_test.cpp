@@ -1,0 +1,1880 @@
+// The log and its cursors, by one thread: for several see channel_threads_test.cpp.
+#include <sse/channel.hpp>
+
+#include "support/heap.hpp"
+#include "support/show.hpp"
+
+#include <sse/encoder.hpp>
+#include <sse/parser.hpp>
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <ostream>
+#include <random>
+#include <set>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace {
+
+using namespace std::chrono_literals;
+using namespace std::string_literals;
+using namespace std::string_view_literals;
+using sse::channel;
+using sse::cursor;
+using sse::cursor_state;
+using sse::errc;
+using sse::message;
+using sse::subscribed;
+using test::count;
+using time_point = channel::time_point;
+using strings = std::vector<std::string>;
+
+static_assert(!std::is_copy_constructible_v<cursor> && std::is_nothrow_move_constructible_v<cursor>);
+static_assert(std::is_nothrow_move_assignable_v<cursor> && std::is_nothrow_default_constructible_v<cursor>);
+static_assert(!std::is_copy_constructible_v<channel>);
+static_assert(sizeof(cursor) <= 12 * sizeof(void*));  // "a few dozen bytes"
+
+constexpr std::uint64_t epoch = 0xAB;
+const std::string prefix = "0000000000ab-";
+
+/// The ID that a channel of that epoch makes.
+std::string made(std::uint64_t number) { return prefix + std::to_string(number); }
+
+time_point at(std::chrono::milliseconds time) { return time_point(1h) + time; }
+
+/// All that is there now, taken by so many bytes at a time.
+std::string drain(cursor& reader, std::size_t step = SIZE_MAX) {
+    std::string bytes;
+    for (;;) {
+        const std::string_view pending = reader.pending().substr(0, step);
+        if (pending.empty()) return bytes;
+        bytes += pending;
+        reader.consume(pending.size());
+    }
+}
+
+std::vector<sse::event> parse(std::string_view bytes) {
+    std::vector<sse::event> events;
+    sse::parser parser;
+    CHECK_FALSE(parser.feed(bytes, [&](const sse::event_view& event) { events.emplace_back(event); }));
+    CHECK_FALSE(parser.pending());
+    return events;
+}
+
+/// The data of the events, parted by spaces.
+std::string data_of(std::string_view bytes) {
+    std::string text;
+    for (const sse::event& event : parse(bytes)) text += (text.empty() ? "" : " ") + event.data;
+    return text;
+}
+
+/// The data of all that is there now.
+std::string rest(cursor& reader) { return data_of(drain(reader)); }
+
+/// What that is where each event's data is its number.
+std::string numbers(std::uint64_t first, std::uint64_t last) {
+    std::string text;
+    for (; first <= last; ++first) text += (text.empty() ? "" : " ") + std::to_string(first);
+    return text;
+}
+
+std::string everything(channel& news) {
+    cursor all = news.subscribe({}, {.replay_to_new = true});
+    return rest(all);
+}
+
+/// Events whose data is their number.
+void publish_numbers(channel& news, std::uint64_t first, std::uint64_t last,
+                     std::optional<time_point> now = {}) {
+    for (std::uint64_t number = first; number <= last; ++number) {
+        const std::string data = std::to_string(number);
+        const sse::publish_result result = news.publish({.data = data}, now);
+        CHECK_FALSE(result.error);
+        CHECK(result.sequence == number);
+    }
+}
+
+/// Whether all of it is as expected, in one line.
+std::string show(const sse::channel_stats& stats) {
+    return "published " + std::to_string(stats.published) + " held " + std::to_string(stats.held_events) +
+           " subscribers " + std::to_string(stats.subscribers) + " fell " +
+           std::to_string(stats.fell_behind) + " lagging " + std::to_string(stats.lagging);
+}
+
+}  // namespace
+
+// What is sent
+
+TEST_CASE("what is sent is what the encoder writes, with the ID that the channel made") {
+    const message messages[] = {
+        {.data = "a"},
+        {.event = "tick", .data = "one\r\ntwo\rthree\n", .retry = 10ms},
+        {.data = ""},
+        {},
+        {.event = ""},
+        {.event = "", .data = " x"},
+        {.event = "id: 5", .data = "id: 6"},
+        {.event = "e", .data = "own", .id = "own"},
+        {.event = "message", .data = "none", .id = ""},
+        {.data = "event: x", .id = "event: y"},
+        {.retry = 0ms},
+    };
+    for (const bool make_ids : {true, false}) {
+        CAPTURE(make_ids);
+        channel news({.make_ids = make_ids, .epoch = epoch});
+        cursor follower = news.subscribe();
+        std::string all;
+        std::uint64_t number = 0;
+        for (const message& each : messages) {
+            const sse::publish_result result = news.publish(each);
+            CHECK_FALSE(result.error);
+            CHECK(result.sequence == ++number);
+            const std::string id = made(number);
+            message sent = each;
+            if (make_ids && !each.id) sent.id = id;
+            CHECK(result.id() == (make_ids && !each.id ? id : ""));
+            const std::string expected = sse::encode(sent);
+            CHECK(drain(follower) == expected);
+            all += expected;
+        }
+        cursor late = news.subscribe({}, {.replay_to_new = true});
+        CHECK(drain(late) == all);
+    }
+}
+
+TEST_CASE("what a cursor gives is received as what was published") {
+    channel news({.epoch = epoch});
+    cursor follower = news.subscribe();
+    static_cast<void>(news.publish({.event = "a", .data = "1\n2"}));
+    static_cast<void>(news.publish({.data = ""}));
+    static_cast<void>(news.publish({.event = "b", .data = "3", .id = "own"}));
+    static_cast<void>(news.publish({.data = "4", .id = ""}));
+    const std::vector<sse::event> received = parse(drain(follower));
+    const sse::event_view expected[] = {{"a", "1\n2", "0000000000ab-1"},
+                                        {"message", "", "0000000000ab-2"},
+                                        {"b", "3", "own"},
+                                        {"message", "4", ""}};
+    REQUIRE(received.size() == std::size(expected));
+    for (std::size_t i = 0; i < received.size(); ++i) CHECK(sse::event_view(received[i]) == expected[i]);
+}
+
+TEST_CASE("IDs begin with the epoch, in 12 digits") {
+    struct row {
+        std::uint64_t epoch;
+        std::string_view id;
+    };
+    for (const row& each : {row{1, "000000000001-1"}, row{0xFEDC'BA98'7654, "fedcba987654-1"},
+                            row{0x1'0000'0000'0000 | 0x123, "000000000123-1"}}) {
+        channel news({.epoch = each.epoch});
+        CHECK(news.publish({.data = "x"}).id() == each.id);
+    }
+}
+
+TEST_CASE("without an epoch no two channels have the same IDs") {
+    std::set<std::string> prefixes;
+    for (int i = 0; i < 1000; ++i) {
+        channel news;
+        const std::string id(news.publish({.data = "x"}).id());
+        REQUIRE(id.size() == 14);
+        CHECK(id.substr(12) == "-1");
+        CHECK(id.find_first_not_of("0123456789abcdef") == 12);
+        prefixes.insert(id.substr(0, 12));
+    }
+    CHECK(prefixes.size() == 1000);
+}
+
+TEST_CASE("a batch is published in a row, and its result is of the last one") {
+    channel news({.epoch = epoch});
+    cursor follower = news.subscribe();
+    const message batch[] = {{.data = "1"}, {.data = "2", .id = "own"}, {.data = "3"}};
+    const sse::publish_result result = news.publish(batch);
+    CHECK_FALSE(result.error);
+    CHECK(result.sequence == 3);
+    CHECK(result.id() == made(3));
+    CHECK(rest(follower) == "1 2 3");
+    CHECK(news.publish(std::span(batch).first(2)).id().empty());  // the last one has its own
+    CHECK(rest(follower) == "1 2");
+}
+
+TEST_CASE("a batch of none changes nothing and wakes nobody") {
+    int woken = 0;
+    channel news({.epoch = epoch, .wake_up = [&] { ++woken; }});
+    publish_numbers(news, 1, 2);
+    cursor follower = news.subscribe();
+    CHECK(follower.pending().empty());
+    const sse::publish_result result = news.publish(std::span<const message>());
+    CHECK_FALSE(result.error);
+    CHECK(result.sequence == 2);
+    CHECK(result.id().empty());
+    CHECK(woken == 0);
+    CHECK(follower.pending().empty());
+}
+
+// The bounds
+
+TEST_CASE("no more events are kept than the bound on them, and those are the latest") {
+    for (const std::size_t bound : {0u, 1u, 2u, 3u, 16u, 17u, 100u}) {
+        CAPTURE(bound);
+        const std::uint64_t kept = std::max<std::uint64_t>(bound, 1);
+        channel news({.events = bound, .epoch = epoch});
+        CHECK(everything(news).empty());
+        for (std::uint64_t number = 1; number <= 5 * kept + 3; ++number) {
+            publish_numbers(news, number, number);
+            const std::uint64_t held = std::min(number, kept);
+            CHECK(news.stats().held_events == held);
+            CHECK(everything(news) == numbers(number - held + 1, number));
+        }
+    }
+}
+
+TEST_CASE("a batch larger than the log leaves its last events") {
+    channel news({.events = 3, .epoch = epoch});
+    cursor follower = news.subscribe();
+    const message batch[] = {{.data = "1"}, {.data = "2"}, {.data = "3"}, {.data = "4"}, {.data = "5"}};
+    CHECK(news.publish(batch).sequence == 5);
+    CHECK(everything(news) == "3 4 5");
+    CHECK(follower.pending().empty());
+    CHECK(follower.state() == cursor_state::behind);
+    CHECK(follower.skip() == 2);
+    CHECK(rest(follower) == "3 4 5");
+}
+
+namespace {
+
+/// What a channel may take besides its log: itself and a list of its segments, which are at least an eighth
+/// of the bound or 64 KiB, but for those of the beginning and of events that are larger.
+std::size_t overhead(std::size_t bytes) { return 1024 + 2 * sizeof(void*) * (bytes / (64 << 10) + 32); }
+
+}  // namespace
+
+TEST_CASE("the log never takes more memory than the bound on bytes, whatever the size of its events") {
+    const std::string text(200'000, 'x');
+    for (const std::size_t bound : {200u, 500u, 2'000u, 10'000u, 100'000u, 1u << 20, 3u << 20}) {
+        for (const std::size_t largest : {0u, 10u, 200u, 3'000u, 200'000u}) {
+            CAPTURE(bound);
+            CAPTURE(largest);
+            std::mt19937 random(7);
+            const count since;
+            std::size_t most_held = 0;
+            std::size_t wrongly_refused = 0;
+            bool has_newest = true;
+            std::uint64_t published = 0;
+            std::size_t published_bytes = 0;
+            {
+                channel news({.events = SIZE_MAX, .bytes = bound, .epoch = epoch});
+                for (int i = 0; i < 20'000 && published_bytes < 5 * bound; ++i) {
+                    // Mostly small ones, of which a few are up to the largest.
+                    const std::size_t range =
+                        random() % 8 == 0 ? largest : std::min<std::size_t>(largest, 100);
+                    const message sent{.data = std::string_view(text).substr(0, random() % (range + 1))};
+                    const sse::publish_result result = news.publish(sent);
+                    const sse::channel_stats stats = news.stats();
+                    most_held = std::max(most_held, stats.held_bytes);
+                    if (result.error == errc::event_too_large) {
+                        if (sent.data->size() + 200 <= bound) ++wrongly_refused;
+                    } else {
+                        published_bytes += sse::encoded_size(sent) + 40;
+                        if (result.error || result.sequence != ++published) has_newest = false;
+                        if (stats.held_events == 0) has_newest = false;
+                    }
+                }
+                if (bound >= 500 && published_bytes >= 5 * bound) CHECK(news.stats().held_events < published);
+            }
+            CHECK(most_held <= bound);
+            CHECK(since.peak_bytes() <= bound + overhead(bound));
+            CHECK(wrongly_refused == 0);
+            CHECK(has_newest);
+            CHECK(since.bytes() == 0);
+        }
+    }
+}
+
+TEST_CASE("so with IDs of the caller's own, by which events are found") {
+    for (const std::size_t bound : {10'000u, 1u << 20}) {
+        CAPTURE(bound);
+        const count since;
+        std::size_t most_held = 0;
+        {
+            channel news({.events = SIZE_MAX, .bytes = bound});
+            for (std::size_t i = 0; i < bound / 10; ++i) {
+                static_cast<void>(news.publish({.id = "x"}));
+                most_held = std::max(most_held, news.stats().held_bytes);
+            }
+            CHECK(news.stats().held_events < bound / 10);
+        }
+        CHECK(most_held <= bound);
+        CHECK(since.peak_bytes() <= bound + overhead(bound));
+    }
+}
+
+TEST_CASE("the bound on bytes is made use of") {
+    for (const std::size_t bound : {8'000u, 100'000u, 1u << 20, 5u << 20}) {
+        CAPTURE(bound);
+        channel news({.events = SIZE_MAX, .bytes = bound});
+        std::uint64_t number = 0;
+        while (news.stats().held_events == number && number < bound) {
+            static_cast<void>(
+                news.publish({.data = "one hundred bytes, together with what is known of each"}));
+            ++number;
+        }
+        REQUIRE(news.stats().held_events < number);
+        // All but what has been dropped for the next part, an eighth at most, and that part.
+        CHECK(news.stats().held_bytes > bound / 4 * 3);
+        CHECK(news.stats().held_events * 130 > bound / 4 * 3);
+    }
+}
+
+TEST_CASE("the newest event is always kept, and one that could not be is refused") {
+    const std::string text(3000, 'x');
+    for (const std::size_t bound : {0u, 1u, 50u, 100u, 150u, 200u, 1000u, 2000u}) {
+        CAPTURE(bound);
+        channel news({.bytes = bound, .epoch = epoch});
+        std::uint64_t published = 0;
+        std::optional<std::size_t> largest;
+        std::size_t smallest_refused = SIZE_MAX;
+        for (std::size_t size = 0; size <= text.size(); ++size) {
+            const sse::publish_result result = news.publish({.data = std::string_view(text).substr(0, size)});
+            if (result.error) {
+                CHECK(result.error == errc::event_too_large);
+                CHECK(result.sequence == 0);
+                smallest_refused = std::min(smallest_refused, size);
+            } else {
+                CHECK(result.sequence == ++published);
+                CHECK(news.stats().held_events > 0);
+                cursor latest = news.subscribe(made(published - 1));
+                CHECK(drain(latest).size() ==
+                      sse::encoded_size({.data = text.substr(0, size), .id = made(published)}));
+                largest = size;
+            }
+        }
+        if (largest) CHECK(smallest_refused > *largest);
+        if (largest) CHECK(*largest + 200 > bound);
+        if (bound <= 50) CHECK(published == 0);
+        if (bound >= 200) CHECK(published > 0);
+        CHECK(news.stats().published == published);
+    }
+}
+
+TEST_CASE("events of more than a segment pass whole, between small ones") {
+    const std::string large(200'000, 'x');
+    channel news({.bytes = 1 << 20, .epoch = epoch});
+    cursor follower = news.subscribe();
+    std::string expected;
+    for (std::uint64_t number = 1; number <= 9; ++number) {
+        const message sent{.data = number % 3 == 0 ? std::string_view(large) : "small"};
+        CHECK_FALSE(news.publish(sent).error);
+        message with_id = sent;
+        const std::string id = made(number);
+        with_id.id = id;
+        expected += sse::encode(with_id);
+    }
+    CHECK(drain(follower) == expected);
+    cursor again = news.subscribe({}, {.replay_to_new = true});
+    CHECK(drain(again, 4096) == expected);
+}
+
+TEST_CASE("what pending gives is never more than 64 KiB, unless that is one event") {
+    channel news({.epoch = epoch});
+    cursor follower = news.subscribe();
+    const std::string large(100'000, 'x');
+    for (int i = 0; i < 2000; ++i)
+        CHECK_FALSE(news.publish({.data = std::string_view(large).substr(0, 100)}).error);
+    CHECK_FALSE(news.publish({.data = large}).error);
+    std::size_t calls = 0;
+    for (;; ++calls) {
+        const std::string_view bytes = follower.pending();
+        if (bytes.empty()) break;
+        if (bytes.size() > 64 << 10) CHECK(parse(bytes).size() == 1);
+        follower.consume(bytes.size());
+    }
+    CHECK(calls < 20);  // of 340,000 bytes: "as many events as there are"
+}
+
+TEST_CASE("events leave when they are older than the age, and not before") {
+    channel news({.age = 100ms, .epoch = epoch});
+    publish_numbers(news, 1, 1, at(0ms));
+    publish_numbers(news, 2, 2, at(50ms));
+    publish_numbers(news, 3, 3, at(100ms));
+    CHECK(news.stats().held_events == 3);
+    news.trim(at(100ms));
+    CHECK(news.stats().held_events == 3);
+    news.trim(at(101ms));
+    CHECK(news.stats().held_events == 2);
+    news.trim(at(150ms));
+    CHECK(news.stats().held_events == 2);
+    publish_numbers(news, 4, 4, at(151ms));
+    CHECK(news.stats().held_events == 2);
+    {
+        cursor late = news.subscribe({}, {.replay_to_new = true}, at(201ms));
+        CHECK(rest(late) == "4");
+    }
+    cursor gap = news.subscribe(made(1), {}, at(251ms));
+    CHECK(gap.how() == subscribed::gap);
+    CHECK(gap.missed() == 2);
+    CHECK(rest(gap) == "4");
+    cursor none = news.subscribe(made(1), {}, at(252ms));
+    CHECK(none.how() == subscribed::gap);
+    CHECK(none.missed() == 3);
+    CHECK(rest(none).empty());
+    cursor resumed = news.subscribe(made(4), {}, at(1h));
+    CHECK(resumed.how() == subscribed::resumed);
+    CHECK(resumed.missed() == 0);
+    CHECK(news.stats().held_events == 0);
+    publish_numbers(news, 5, 5, at(2h));
+    CHECK(rest(none) == "5");
+    CHECK(rest(resumed) == "5");
+    cursor all = news.subscribe({}, {.replay_to_new = true}, at(2h));
+    CHECK(rest(all) == "5");
+}
+
+TEST_CASE("what leaves gives back its memory, but for a part to add to and one for the next") {
+    const std::string text(1000, 'x');
+    channel aged({.age = 100ms});
+    channel counted({.events = 100});
+    for (int i = 0; i < 1000; ++i) {
+        CHECK_FALSE(aged.publish({.data = text}, at(0ms)).error);
+        CHECK_FALSE(counted.publish({.data = text}).error);
+    }
+    CHECK(aged.stats().held_bytes > 1'000'000);
+    aged.trim(at(101ms));
+    CHECK(aged.stats().held_events == 0);
+    CHECK(aged.stats().held_bytes <= 2 * (64 << 10));
+    CHECK(counted.stats().held_bytes <= 4 * (64 << 10));  // 100 such events lie in three parts at most
+}
+
+TEST_CASE("time that goes back counts as standing still") {
+    channel news({.age = 100ms, .epoch = epoch});
+    publish_numbers(news, 1, 1, at(1000ms));
+    publish_numbers(news, 2, 2, at(10ms));  // as at 1000
+    news.trim(at(0ms));
+    CHECK(news.stats().held_events == 2);
+    news.trim(at(1100ms));
+    CHECK(news.stats().held_events == 2);
+    news.trim(at(200ms));
+    CHECK(news.stats().held_events == 2);
+    news.trim(at(1101ms));
+    CHECK(news.stats().held_events == 0);
+}
+
+TEST_CASE("without an age events are kept for ever") {
+    channel news({.epoch = epoch});
+    publish_numbers(news, 1, 1, time_point::min());
+    publish_numbers(news, 2, 2, time_point::max());
+    news.trim(time_point::max());
+    CHECK(everything(news) == "1 2");
+}
+
+TEST_CASE("the clock is read where no time is given") {
+    channel news({.age = 1h, .epoch = epoch});
+    publish_numbers(news, 1, 1);
+    news.trim(std::chrono::steady_clock::now() + 59min);
+    CHECK(news.stats().held_events == 1);
+    news.trim(std::chrono::steady_clock::now() + 61min);
+    CHECK(news.stats().held_events == 0);
+}
+
+TEST_CASE("a cursor whose next event became too old is behind") {
+    channel news({.age = 10ms, .epoch = epoch});
+    cursor follower = news.subscribe({}, {}, at(0ms));
+    publish_numbers(news, 1, 3, at(0ms));
+    follower.consume(follower.pending().find("\n\n") + 2);  // the first
+    news.trim(at(11ms));
+    CHECK(follower.pending().empty());
+    CHECK(follower.state() == cursor_state::behind);
+    CHECK(follower.skip() == 2);
+    CHECK(follower.pending().empty());
+    CHECK(follower.state() == cursor_state::following);
+    publish_numbers(news, 4, 4, at(12ms));
+    CHECK(rest(follower) == "4");
+}
+
+TEST_CASE("the bounds hold together") {
+    channel news({.events = 50, .bytes = 4000, .age = 100ms, .epoch = epoch});
+    const std::string large(1000, 'x');
+    for (std::uint64_t number = 1; number <= 2000; ++number) {
+        const bool is_large = number / 100 % 2 == 1;
+        const std::chrono::milliseconds now(number / 500 * 5000 + number % 500 * (number < 1000 ? 0 : 10));
+        REQUIRE_FALSE(news.publish({.data = is_large ? std::string_view(large) : "x"}, at(now)).error);
+        const sse::channel_stats stats = news.stats();
+        REQUIRE(stats.held_events >= 1);
+        REQUIRE(stats.held_events <= 50);
+        REQUIRE(stats.held_bytes <= 4000);
+        // Where they come 10 ms apart, there are the one and ten before that are not too old yet.
+        if (number > 1020 && number % 500 > 20) REQUIRE(stats.held_events <= 11);
+    }
+}
+
+// Subscribing
+
+namespace {
+
+struct start {
+    subscribed how;
+    std::uint64_t missed = 0;
+    std::uint64_t first;  // the first event that comes
+};
+
+void check_start(channel& news, const std::string& id, const start& expected, std::uint64_t published) {
+    CAPTURE(test::show(id));
+    for (const bool replay_to_new : {false, true}) {
+        cursor reader = news.subscribe(id, {.replay_to_new = replay_to_new});
+        CHECK(reader.how() == expected.how);
+        CHECK(reader.missed() == expected.missed);
+        CHECK(reader.state() == cursor_state::following);
+        CHECK_FALSE(reader.in_event());
+        CHECK(rest(reader) == numbers(expected.first, published));
+    }
+}
+
+}  // namespace
+
+TEST_CASE("every position of a log, also of one that has wrapped around, is resumed or its gap counted") {
+    for (const std::uint64_t published : {0u, 1u, 9u, 10u, 11u, 57u, 1000u}) {
+        CAPTURE(published);
+        channel news({.events = 10, .epoch = epoch});
+        publish_numbers(news, 1, published);
+        const std::uint64_t oldest = published > 10 ? published - 9 : 1;
+        for (std::uint64_t last = 0; last <= published + 3; ++last) {
+            if (last > published) check_start(news, made(last), {subscribed::unknown, 0, oldest}, published);
+            else if (last + 1 >= oldest)
+                check_start(news, made(last), {subscribed::resumed, 0, last + 1}, published);
+            else check_start(news, made(last), {subscribed::gap, oldest - last - 1, oldest}, published);
+        }
+    }
+}
+
+TEST_CASE("so where the bytes are the bound, and segments are many") {
+    channel news({.bytes = 2000, .epoch = epoch});
+    for (std::uint64_t published = 1; published <= 100; ++published) {
+        publish_numbers(news, published, published);
+        const std::uint64_t oldest = published + 1 - news.stats().held_events;
+        for (std::uint64_t last = 0; last <= published; ++last) {
+            cursor reader = news.subscribe(made(last));
+            CHECK(reader.how() == (last + 1 < oldest ? subscribed::gap : subscribed::resumed));
+            CHECK(reader.missed() == (last + 1 < oldest ? oldest - last - 1 : 0));
+            CHECK(rest(reader) == numbers(std::max(last + 1, oldest), published));
+        }
+    }
+    CHECK(news.stats().held_events < 50);
+}
+
+TEST_CASE("one that comes without an ID is live, or gets all there is") {
+    channel news({.events = 5, .epoch = epoch});
+    publish_numbers(news, 1, 12);
+    cursor live = news.subscribe();
+    CHECK(live.how() == subscribed::live);
+    CHECK(live.missed() == 0);
+    CHECK(live.pending().empty());
+    cursor replayed = news.subscribe({}, {.replay_to_new = true});
+    CHECK(replayed.how() == subscribed::live);
+    CHECK(rest(replayed) == "8 9 10 11 12");
+    publish_numbers(news, 13, 14);
+    CHECK(rest(live) == "13 14");
+    CHECK(rest(replayed) == "13 14");
+}
+
+TEST_CASE("an ID of the caller's own is found while its event is kept, and unknown then") {
+    for (const bool make_ids : {true, false}) {
+        channel news({.events = 10, .make_ids = make_ids, .epoch = epoch});
+        for (std::uint64_t number = 1; number <= 57; ++number) {
+            const std::string data = std::to_string(number);
+            CHECK(news.publish({.data = data, .id = "own " + data}).id().empty());
+        }
+        for (std::uint64_t last = 0; last <= 60; ++last) {
+            const std::string id = "own " + std::to_string(last);
+            if (last >= 48 && last <= 57) check_start(news, id, {subscribed::resumed, 0, last + 1}, 57);
+            else check_start(news, id, {subscribed::unknown, 0, 48}, 57);
+        }
+        // Their numbers are good as well, for `last_event_id()` may have given one.
+        check_start(news, made(50), {subscribed::resumed, 0, 51}, 57);
+        check_start(news, made(40), {subscribed::gap, 7, 48}, 57);
+    }
+}
+
+TEST_CASE("of an ID that comes twice the later counts, and the other when that is all there is") {
+    channel news({.events = 4, .epoch = epoch});
+    for (const std::string_view id : {"a", "b", "a", "c"})
+        CHECK_FALSE(news.publish({.data = "x", .id = id}).error);
+    const auto left_behind = [&](std::string_view id) {
+        cursor reader = news.subscribe(id);
+        CHECK(reader.how() == subscribed::resumed);
+        return parse(drain(reader)).size();
+    };
+    CHECK(left_behind("a") == 1);
+    CHECK(left_behind("b") == 2);
+    CHECK(left_behind("c") == 0);
+    CHECK_FALSE(news.publish({.data = "x", .id = "b"}).error);
+    CHECK(left_behind("b") == 0);
+    CHECK(left_behind("a") == 2);
+}
+
+TEST_CASE("thousands of IDs of the caller's own are all found, with others among them") {
+    channel news({.events = 3000, .epoch = epoch});
+    std::mt19937_64 random(3);
+    std::vector<std::string> ids(1);
+    for (std::uint64_t number = 1; number <= 10'000; ++number) {
+        const std::string data = std::to_string(number);
+        ids.push_back(random() % 3 == 0 ? made(number) : std::to_string(random()));
+        if (ids.back() == made(number)) CHECK(news.publish({.data = data}).id() == ids.back());
+        else CHECK_FALSE(news.publish({.data = data, .id = ids.back()}).error);
+    }
+    for (std::uint64_t number = 6990; number <= 10'000; ++number) {
+        const bool is_kept = number > 7000;
+        const bool is_made = ids[number] == made(number);
+        cursor reader = news.subscribe(ids[number]);
+        REQUIRE(reader.how() == (is_kept || number == 7000
+                                     ? (is_kept || is_made ? subscribed::resumed : subscribed::unknown)
+                                 : is_made ? subscribed::gap
+                                           : subscribed::unknown));
+        REQUIRE(reader.missed() == (is_made && number < 7000 ? 7000 - number : 0));
+        const std::string_view bytes = reader.pending();
+        if (number == 10'000) REQUIRE(bytes.empty());
+        else
+            REQUIRE(data_of(bytes.substr(0, bytes.find("\n\n") + 2)) ==
+                    std::to_string(std::max<std::uint64_t>(number, 7000) + 1));
+    }
+}
+
+TEST_CASE("an ID that this channel has not given is unknown, whatever it holds") {
+    channel other;
+    const std::string foreign(other.publish({.data = "x"}).id());
+    const std::string ids[] = {
+        foreign,
+        "0000000000ac-3",
+        "0000000000AB-3",
+        "000000000ab-3",
+        "00000000000ab-3",
+        "ab-3",
+        "0000000000ab",
+        "0000000000ab-",
+        "0000000000ab3",
+        "0000000000ab--3",
+        "0000000000ab--1",
+        "0000000000ab-+3",
+        "0000000000ab- 3",
+        "0000000000ab-03",
+        "0000000000ab-00",
+        "0000000000ab-3 ",
+        "0000000000ab-3x",
+        "0000000000ab-3-",
+        "0000000000ab-3\n",
+        "0000000000ab-3\0"s,
+        "0000000000ab-\0"s,
+        "0000000000ab-0x3",
+        "0000000000ab-3.0",
+        "0000000000ab-3e0",
+        " 0000000000ab-3",
+        "0000000000ab-7",                     // it has published 6
+        "0000000000ab-18446744073709551615",  // 2^64 - 1
+        "0000000000ab-18446744073709551616",  // 2^64, which must not wrap
+        "0000000000ab-18446744073709551619",  // 2^64 + 3
+        "0000000000ab-" + std::string(1000, '9'),
+        "0000000000ab-" + std::string(1000, '0') + "3",
+        "3",
+        "0",
+        "-",
+        "\0"s,
+        "\r\n",
+        "\x7F\xFF\xFE",
+        std::string(1 << 20, 'x'),
+        "owner",
+        "ow",
+        "OWN",
+        "own ",
+        "own\0"s,
+    };
+    for (const bool has_own : {false, true}) {
+        channel news({.events = 4, .epoch = epoch});
+        publish_numbers(news, 1, 5);
+        static_cast<void>(has_own ? news.publish({.data = "6", .id = "own"}) : news.publish({.data = "6"}));
+        for (const std::string& id : ids) check_start(news, id, {subscribed::unknown, 0, 3}, 6);
+    }
+}
+
+TEST_CASE("an empty ID is none, and the event that has it can be resumed behind by its number") {
+    channel news({.epoch = epoch});
+    CHECK(news.publish({.data = "1", .id = ""}).id().empty());
+    cursor reader = news.subscribe({}, {.replay_to_new = true});
+    CHECK(drain(reader) == "id: \ndata: 1\n\n");
+    CHECK(reader.last_event_id() == made(1));
+    cursor live = news.subscribe("");
+    CHECK(live.how() == subscribed::live);
+    publish_numbers(news, 2, 2);
+    cursor resumed = news.subscribe(made(1));
+    CHECK(resumed.how() == subscribed::resumed);
+    CHECK(rest(resumed) == "2");
+}
+
+TEST_CASE("without IDs a channel knows its positions still, but gives none") {
+    channel news({.make_ids = false, .epoch = epoch});
+    cursor reader = news.subscribe();
+    CHECK(reader.last_event_id().empty());
+    CHECK_FALSE(news.publish({.data = "1"}).error);
+    CHECK_FALSE(news.publish({.data = "2", .id = "own"}).error);
+    CHECK(drain(reader) == "data: 1\n\nid: own\ndata: 2\n\n");
+    CHECK(reader.last_event_id() == "own");
+}
+
+TEST_CASE("the last event ID of a cursor is that of the event before, in mid-event too") {
+    channel news({.events = 3, .epoch = epoch});
+    cursor reader = news.subscribe();
+    CHECK(reader.last_event_id() == made(0));
+    publish_numbers(news, 1, 1);
+    CHECK(reader.last_event_id() == made(0));
+    reader.consume(reader.pending().size() - 1);
+    CHECK(reader.last_event_id() == made(0));
+    reader.consume(1);
+    CHECK(reader.last_event_id() == made(1));
+    CHECK_FALSE(news.publish({.data = "2", .id = "own"}).error);
+    CHECK(drain(reader) != "");
+    CHECK(reader.last_event_id() == "own");
+    publish_numbers(news, 3, 5);
+    CHECK(reader.last_event_id() == made(2));  // which stands for it, now that it has left
+    cursor resumed = news.subscribe(reader.last_event_id());
+    CHECK(resumed.how() == subscribed::resumed);
+    CHECK(rest(resumed) == "3 4 5");
+    publish_numbers(news, 6, 6);
+    cursor gap = news.subscribe(reader.last_event_id());
+    CHECK(gap.how() == subscribed::gap);
+    CHECK(gap.missed() == 1);
+    CHECK(gap.last_event_id() == made(3));
+    CHECK(cursor().last_event_id().empty());
+}
+
+// Taking
+
+TEST_CASE("pending may be consumed by any number of bytes") {
+    channel news({.bytes = 20'000, .epoch = epoch});  // several segments
+    std::mt19937 random(5);
+    const std::string text(700, 'x');
+    cursor whole = news.subscribe();
+    for (int i = 0; i < 40; ++i)
+        CHECK_FALSE(news.publish({.data = std::string_view(text).substr(0, random() % text.size())}).error);
+    REQUIRE(news.stats().held_events == 40);
+    const std::string expected = drain(whole);
+    CHECK(parse(expected).size() == 40);
+    for (std::size_t step = 1; step <= 1000; step += step < 20 ? 1 : 97) {
+        CAPTURE(step);
+        cursor reader = news.subscribe({}, {.replay_to_new = true});
+        CHECK(drain(reader, step) == expected);
+        CHECK_FALSE(reader.in_event());
+    }
+}
+
+TEST_CASE("consuming nothing changes nothing, and asking twice gives the same") {
+    channel news({.epoch = epoch});
+    cursor reader = news.subscribe();
+    reader.consume(0);
+    publish_numbers(news, 1, 2);
+    const std::string_view bytes = reader.pending();
+    reader.consume(0);
+    CHECK(reader.pending() == bytes);
+    CHECK(reader.pending().data() == bytes.data());
+    CHECK_FALSE(reader.in_event());
+    reader.consume(1);
+    CHECK(reader.in_event());
+    CHECK(reader.pending() == bytes.substr(1));
+    publish_numbers(news, 3, 3);
+    CHECK(reader.pending().substr(0, bytes.size() - 1) == bytes.substr(1));
+}
+
+TEST_CASE("all subscribers are given the same bytes, which are not copied") {
+    channel news;
+    cursor one = news.subscribe();
+    cursor two = news.subscribe();
+    CHECK_FALSE(news.publish({.data = "x"}).error);
+    CHECK(one.pending().data() == two.pending().data());
+    CHECK(one.pending().size() == two.pending().size());
+}
+
+TEST_CASE("what pending gave stays while events are published that push it out") {
+    channel news({.events = 2, .bytes = 2000, .epoch = epoch});
+    cursor reader = news.subscribe();
+    publish_numbers(news, 1, 2);
+    const std::string_view bytes = reader.pending();
+    const std::string before(bytes);
+    publish_numbers(news, 3, 100);
+    CHECK(bytes == before);
+    reader.consume(bytes.size());
+    CHECK(data_of(before) == "1 2");
+    CHECK(reader.pending().empty());
+    CHECK(reader.state() == cursor_state::behind);
+    CHECK(reader.skip() == 96);
+    CHECK(rest(reader) == "99 100");
+}
+
+TEST_CASE("an event that was begun is finished, and none begun, where what follows has left") {
+    const std::size_t size = sse::encoded_size({.data = "1", .id = made(1)});
+    for (std::size_t consumed = 0; consumed <= 2 * size; ++consumed) {
+        for (const bool to_latest : {false, true}) {
+            CAPTURE(consumed);
+            channel news({.events = 2, .epoch = epoch});
+            cursor reader = news.subscribe();
+            publish_numbers(news, 1, 2);
+            const std::string before(reader.pending());
+            REQUIRE(before.size() == 2 * size);
+            reader.consume(consumed);
+            publish_numbers(news, 3, 6);
+
+            const bool is_cut = consumed % size != 0;
+            CHECK(reader.in_event() == is_cut);
+            if (is_cut) {
+                const std::string_view tail =
+                    std::string_view(before).substr(consumed, size - consumed % size);
+                CHECK(reader.pending() == tail);
+                CHECK(reader.state() == cursor_state::following);
+                for (const char& byte : std::string(tail)) {
+                    CHECK(reader.pending().front() == byte);
+                    reader.consume(1);
+                }
+            }
+            CHECK(reader.pending().empty());
+            CHECK(reader.state() == cursor_state::behind);
+            CHECK_FALSE(reader.in_event());
+            CHECK(reader.pending().empty());  // and stays so
+            const std::uint64_t taken = (consumed + size - 1) / size;
+            CHECK(reader.skip(to_latest) == (to_latest ? 6 : 4) - taken);
+            CHECK(reader.missed() == (to_latest ? 6 : 4) - taken);
+            CHECK(reader.state() == cursor_state::following);
+            CHECK(rest(reader) == (to_latest ? "" : "5 6"));
+            publish_numbers(news, 7, 7);
+            CHECK(rest(reader) == "7");
+        }
+    }
+}
+
+TEST_CASE("one may skip without being behind") {
+    channel news({.epoch = epoch});
+    cursor reader = news.subscribe();
+    publish_numbers(news, 1, 3);
+    CHECK(reader.skip() == 0);
+    CHECK(reader.missed() == 0);
+    CHECK(data_of(reader.pending()) == "1 2 3");
+    CHECK(reader.skip(true) == 3);
+    CHECK(reader.missed() == 3);
+    CHECK(reader.pending().empty());
+    publish_numbers(news, 4, 4);
+    CHECK(rest(reader) == "4");
+    CHECK(news.stats().fell_behind == 0);
+}
+
+TEST_CASE("end_here ends a cursor behind what has been published by then") {
+    for (const std::uint64_t taken : {0u, 1u, 3u}) {
+        CAPTURE(taken);
+        channel news({.epoch = epoch});
+        cursor reader = news.subscribe();
+        publish_numbers(news, 1, 3);
+        for (std::uint64_t i = 0; i < taken; ++i) reader.consume(reader.pending().find("\n\n") + 2);
+        reader.end_here();
+        publish_numbers(news, 4, 5);
+        reader.end_here();  // the first counts
+        CHECK(reader.state() == cursor_state::following);
+        CHECK(rest(reader) == numbers(taken + 1, 3));
+        CHECK(reader.state() == cursor_state::ended);
+        publish_numbers(news, 6, 6);
+        CHECK(reader.pending().empty());
+        CHECK(reader.last_event_id() == made(3));
+    }
+}
+
+TEST_CASE("end_here before the first event, and in mid-event") {
+    channel news({.epoch = epoch});
+    cursor none = news.subscribe();
+    none.end_here();
+    publish_numbers(news, 1, 1);
+    CHECK(none.pending().empty());
+    CHECK(none.state() == cursor_state::ended);
+
+    cursor reader = news.subscribe();
+    publish_numbers(news, 2, 2);
+    reader.consume(3);
+    reader.end_here();
+    publish_numbers(news, 3, 3);
+    CHECK(reader.pending().ends_with("data: 2\n\n"));
+    static_cast<void>(drain(reader));
+    CHECK(reader.state() == cursor_state::ended);
+}
+
+TEST_CASE("end_here holds across segments, and with types") {
+    for (const std::uint64_t last : {10u, 39u, 40u, 41u, 100u}) {
+        channel news({.bytes = 1 << 16, .epoch = epoch});
+        publish_numbers(news, 1, last);
+        cursor reader = news.subscribe({}, {.replay_to_new = true});
+        cursor other = news.subscribe({}, {.types = {"x"}, .replay_to_new = true});
+        reader.end_here();
+        other.end_here();
+        publish_numbers(news, last + 1, 200);
+        CHECK_FALSE(news.publish({.event = "x", .data = "201"}).error);
+        CHECK(rest(reader) == numbers(1, last));
+        CHECK(reader.state() == cursor_state::ended);
+        CHECK(other.pending().empty());
+        CHECK(other.state() == cursor_state::ended);
+    }
+}
+
+TEST_CASE("a cursor that has got all up to its end has not fallen behind") {
+    channel news({.events = 2, .epoch = epoch});
+    cursor reader = news.subscribe();
+    publish_numbers(news, 1, 2);
+    reader.end_here();
+    const std::string_view bytes = reader.pending();
+    reader.consume(bytes.size());
+    publish_numbers(news, 3, 6);
+    CHECK(reader.pending().empty());
+    CHECK(reader.state() == cursor_state::ended);
+    CHECK(news.stats().fell_behind == 0);
+}
+
+TEST_CASE("a cursor that skips beyond its end gives nothing from there") {
+    for (const bool to_latest : {false, true}) {
+        channel news({.events = 2, .bytes = 2000, .epoch = epoch});
+        cursor reader = news.subscribe();
+        publish_numbers(news, 1, 2);
+        reader.end_here();
+        publish_numbers(news, 3, 100);
+        CHECK(reader.pending().empty());
+        CHECK(reader.state() == cursor_state::behind);
+        static_cast<void>(reader.skip(to_latest));
+        publish_numbers(news, 101, 101);
+        CHECK(reader.pending().empty());
+        CHECK(reader.state() == cursor_state::ended);
+    }
+}
+
+TEST_CASE("a closed channel takes nothing more, and its cursors end when they have got all") {
+    channel news({.events = 3, .epoch = epoch});
+    cursor behind = news.subscribe();
+    publish_numbers(news, 1, 5);
+    cursor done = news.subscribe();
+    CHECK(done.pending().empty());
+    cursor reader = news.subscribe(made(3));
+    reader.consume(reader.pending().size() - 2);
+    news.close();
+    news.close();
+    CHECK(news.publish({.data = "6"}).error == errc::channel_closed);
+    CHECK(done.pending().empty());
+    CHECK(done.state() == cursor_state::ended);
+    CHECK(drain(reader) == "\n\n");
+    CHECK(reader.state() == cursor_state::ended);
+    CHECK(behind.pending().empty());
+    CHECK(behind.state() == cursor_state::behind);
+    CHECK(behind.skip() == 2);
+    CHECK(rest(behind) == "3 4 5");
+    CHECK(behind.state() == cursor_state::ended);
+    // One that comes now still gets what it has missed.
+    cursor late = news.subscribe(made(4));
+    CHECK(late.how() == subscribed::resumed);
+    CHECK(rest(late) == "5");
+    CHECK(late.state() == cursor_state::ended);
+}
+
+TEST_CASE("cursors outlive the channel, and end when they have got all") {
+    const count since;
+    {
+        auto news = std::make_unique<channel>(sse::channel_options{.events = 3, .epoch = epoch});
+        cursor unborn = news->subscribe();
+        cursor behind = news->subscribe();
+        publish_numbers(*news, 1, 2);
+        cursor reader = news->subscribe(made(0));
+        reader.consume(5);
+        publish_numbers(*news, 3, 4);
+        const std::string_view begun = reader.pending();
+        news.reset();
+        CHECK(begun.ends_with("data: 1\n\n"));
+        reader.consume(begun.size());
+        CHECK(rest(reader) == "2 3 4");
+        CHECK(reader.state() == cursor_state::ended);
+        CHECK(reader.last_event_id() == made(4));
+        reader.end_here();
+        CHECK(reader.skip(true) == 0);
+        CHECK(reader.state() == cursor_state::ended);
+        CHECK(behind.pending().empty());
+        CHECK(behind.state() == cursor_state::behind);
+        unborn = std::move(behind);
+        CHECK(unborn.skip() == 1);
+        CHECK(rest(unborn) == "2 3 4");
+        CHECK(unborn.state() == cursor_state::ended);
+    }
+    CHECK(since.bytes() == 0);
+}
+
+TEST_CASE("a cursor of none has ended") {
+    cursor none;
+    CHECK(none.pending().empty());
+    CHECK(none.state() == cursor_state::ended);
+    CHECK_FALSE(none.in_event());
+    CHECK(none.missed() == 0);
+    CHECK(none.skip() == 0);
+    CHECK(none.skip(true) == 0);
+    none.end_here();
+    none.consume(0);
+    cursor moved = std::move(none);
+    CHECK(moved.state() == cursor_state::ended);
+}
+
+TEST_CASE("cursors move with their place, their types and what is counted of them") {
+    channel news({.events = 3, .epoch = epoch});
+    cursor first = news.subscribe({}, {.types = {"message"}});
+    publish_numbers(news, 1, 2);
+    first.consume(first.pending().find("\n\n") + 5);  // into the second
+    cursor second = std::move(first);
+    CHECK(first.state() == cursor_state::ended);
+    CHECK(first.pending().empty());
+    CHECK(second.in_event());
+    CHECK(news.stats().subscribers == 1);
+    CHECK_FALSE(news.publish({.event = "x", .data = "3"}).error);
+    publish_numbers(news, 4, 4);
+    CHECK(rest(second).ends_with("4"));
+
+    cursor& alias = second;
+    second = std::move(alias);
+    CHECK(second.state() == cursor_state::following);
+    CHECK(second.last_event_id() == made(4));
+    CHECK(news.stats().subscribers == 1);
+
+    cursor gap = news.subscribe(made(0));
+    CHECK(gap.how() == subscribed::gap);
+    CHECK(news.stats().subscribers == 2);
+    second = std::move(gap);  // which ends what it was
+    CHECK(news.stats().subscribers == 1);
+    CHECK(second.how() == subscribed::gap);
+    CHECK(second.missed() == 1);
+    publish_numbers(news, 5, 9);
+    CHECK(second.pending().empty());
+    CHECK(news.stats().lagging == 1);
+    cursor third = std::move(second);
+    CHECK(news.stats().lagging == 1);
+    CHECK(third.state() == cursor_state::behind);
+    third = cursor();
+    CHECK(show(news.stats()) == "published 9 held 3 subscribers 0 fell 1 lagging 0");
+}
+
+// Types
+
+TEST_CASE("a subscriber gets the events of its types, and no others") {
+    const message messages[] = {
+        {.event = "a", .data = "1"},
+        {.event = "ab", .data = "2"},
+        {.data = "3"},
+        {.event = "", .data = "4"},
+        {.event = "message", .data = "5"},
+        {.event = "A", .data = "6"},
+        {.event = "a ", .data = "7"},
+        {.event = " a", .data = "8"},
+        {.data = "event: a"},
+        {.data = "10\nevent: a"},
+        {.data = "11", .id = "event: a"},
+        {.event = "a", .data = "12", .id = "own", .retry = 5ms},
+        {.event = "event: a", .data = "13"},
+        {.event = "a\0"sv, .data = "14"},
+        {.event = "a", .data = "15"},
+        {.event = "a", .data = "16"},
+    };
+    struct row {
+        strings types;
+        std::string expected;
+    };
+    const row rows[] = {
+        {{}, "1 2 3 4 5 6 7 8 event: a 10\nevent: a 11 12 13 14 15 16"},
+        {{"a"}, "1 12 15 16"},
+        {{"ab"}, "2"},
+        {{"message"}, "3 4 5 event: a 10\nevent: a 11"},
+        {{"A", "a "}, "6 7"},
+        {{" a", "event: a"}, "8 13"},
+        {{"a", "a", "ab"}, "1 2 12 15 16"},
+        {{"b"}, ""},
+        {{""}, ""},
+        {{"abc", "mess", "message "}, ""},
+    };
+    for (const bool make_ids : {true, false}) {
+        for (const std::size_t step : {std::size_t{1}, std::size_t{7}, SIZE_MAX}) {
+            channel news({.make_ids = make_ids});
+            std::vector<cursor> followers;
+            for (const row& each : rows) followers.push_back(news.subscribe({}, {.types = each.types}));
+            std::vector<std::string> received(std::size(rows));
+            for (const message& each : messages) {
+                CHECK_FALSE(news.publish(each).error);
+                for (std::size_t i = 0; i < std::size(rows); ++i) received[i] += drain(followers[i], step);
+            }
+            for (std::size_t i = 0; i < std::size(rows); ++i) {
+                CAPTURE(i);
+                CHECK(data_of(received[i]) == rows[i].expected);
+                cursor late = news.subscribe({}, {.types = rows[i].types, .replay_to_new = true});
+                CHECK(drain(late, step) == received[i]);
+            }
+        }
+    }
+}
+
+TEST_CASE("one that wants none of what is published does not fall behind while it asks") {
+    channel news({.events = 3, .epoch = epoch});
+    cursor reader = news.subscribe({}, {.types = {"x"}});
+    for (std::uint64_t number = 1; number <= 100; ++number) {
+        publish_numbers(news, number, number);
+        CHECK(reader.pending().empty());
+        CHECK(reader.state() == cursor_state::following);
+        CHECK(reader.last_event_id() == made(number));
+    }
+    CHECK_FALSE(news.publish({.event = "x", .data = "101"}).error);
+    CHECK(rest(reader) == "101");
+    publish_numbers(news, 102, 105);
+    CHECK(reader.pending().empty());
+    CHECK(reader.state() == cursor_state::behind);
+    CHECK(reader.skip() == 1);  // of whatever type
+}
+
+TEST_CASE("types hold across segments, and in mid-event when the rest has left") {
+    channel news({.events = 10, .bytes = 2000, .epoch = epoch});
+    cursor reader = news.subscribe({}, {.types = {"x"}});
+    CHECK_FALSE(news.publish({.event = "x", .data = "1"}).error);
+    const std::string before(reader.pending());
+    reader.consume(4);
+    publish_numbers(news, 2, 300);
+    CHECK(reader.pending() == before.substr(4));
+    reader.consume(before.size() - 4);
+    CHECK(reader.pending().empty());
+    CHECK(reader.state() == cursor_state::behind);
+    CHECK(reader.skip() == 289);
+    CHECK(reader.pending().empty());
+    CHECK(reader.state() == cursor_state::following);
+}
+
+// Refusals
+
+TEST_CASE("what is refused leaves log, counts and cursors as they were, and wakes nobody") {
+    struct row {
+        message refused;
+        errc why;
+    };
+    const std::string large(2000, 'x');
+    const row rows[] = {
+        {{.event = "a\nb"}, errc::event_has_line_break},
+        {{.event = "a\rb"}, errc::event_has_line_break},
+        {{.id = "a\nb"}, errc::id_has_line_break},
+        {{.id = "a\rb"}, errc::id_has_line_break},
+        {{.id = "a\0b"sv}, errc::id_has_nul},
+        {{.retry = -1ms}, errc::retry_negative},
+        {{.data = large}, errc::event_too_large},
+        {{.event = large}, errc::event_too_large},
+        {{.data = "x", .id = large}, errc::event_too_large},
+    };
+    int woken = 0;
+    channel news({.events = 4, .bytes = 1500, .age = 100ms, .epoch = epoch, .wake_up = [&] { ++woken; }});
+    publish_numbers(news, 1, 6, at(0ms));
+    cursor idle = news.subscribe({}, {}, at(0ms));
+    CHECK(idle.pending().empty());
+    cursor reader = news.subscribe(made(3), {}, at(0ms));
+    const std::string before(reader.pending());
+    const sse::channel_stats stats = news.stats();
+    const auto check_same = [&] {
+        CHECK(show(news.stats()) == show(stats));
+        CHECK(news.stats().held_bytes == stats.held_bytes);
+        CHECK(woken == 0);
+        CHECK(idle.pending().empty());
+        CHECK(idle.state() == cursor_state::following);
+        CHECK(reader.pending() == before);
+    };
+    for (const row& each : rows) {
+        CAPTURE(sse::error(each.why).message());
+        const sse::publish_result result = news.publish(each.refused, at(1h));
+        CHECK(result.error == each.why);
+        CHECK(result.sequence == 0);
+        CHECK(result.id().empty());
+        check_same();
+        for (std::size_t place = 0; place < 3; ++place) {
+            std::array<message, 3> batch{{{.data = "7"}, {.data = "8", .id = "own"}, {.data = "9"}}};
+            batch[place] = each.refused;
+            CHECK(news.publish(batch, at(1h)).error == each.why);
+            check_same();
+        }
+    }
+    CHECK_FALSE(news.publish({.data = "7"}, at(0ms)).error);
+    CHECK(woken == 1);
+    CHECK(rest(idle) == "7");
+    CHECK(rest(reader) == "4 5 6 7");
+}
+
+TEST_CASE("what is too old is not dropped by a publish that comes after close") {
+    channel news({.age = 100ms, .epoch = epoch});
+    publish_numbers(news, 1, 2, at(0ms));
+    news.close();
+    const sse::publish_result result = news.publish({.data = "3"}, at(1h));
+    CHECK(result.error == errc::channel_closed);
+    CHECK(result.sequence == 0);
+    CHECK(result.id().empty());
+    CHECK(show(news.stats()) == "published 2 held 2 subscribers 0 fell 0 lagging 0");
+    const message batch[] = {{.data = "3"}, {.id = "\n"}};
+    CHECK(news.publish(std::span(batch).first(1)).error == errc::channel_closed);
+    CHECK(news.publish(batch).error);
+    CHECK(news.stats().published == 2);
+}
+
+// Wake-ups
+
+TEST_CASE("the hook is called once, and again only when a cursor has found nothing since") {
+    int woken = 0;
+    channel news({.epoch = epoch, .wake_up = [&] { ++woken; }});
+    publish_numbers(news, 1, 3);
+    CHECK(woken == 0);  // nobody waits
+    cursor one = news.subscribe();
+    cursor two = news.subscribe();
+    publish_numbers(news, 4, 4);
+    CHECK(woken == 0);  // nor has anybody looked yet
+    CHECK(rest(one) == "4");
+    publish_numbers(news, 5, 7);
+    CHECK(woken == 1);
+    one.consume(one.pending().size());  // it does not know that this is all
+    publish_numbers(news, 8, 8);
+    CHECK(woken == 1);
+    CHECK(rest(one) == "8");
+    CHECK(rest(two) == "4 5 6 7 8");
+    CHECK(one.pending().empty());
+    CHECK(woken == 1);
+    const message batch[] = {{.data = "9"}, {.data = "10"}, {.data = "11"}};
+    CHECK_FALSE(news.publish(batch).error);
+    CHECK(woken == 2);
+    CHECK_FALSE(news.publish(batch).error);
+    CHECK(woken == 2);
+}
+
+TEST_CASE("a cursor that is behind, ended or has something does not wait") {
+    int woken = 0;
+    channel news({.events = 2, .epoch = epoch, .wake_up = [&] { ++woken; }});
+    cursor behind = news.subscribe();
+    publish_numbers(news, 1, 3);
+    CHECK(behind.pending().empty());
+    CHECK(behind.state() == cursor_state::behind);
+    cursor ended = news.subscribe();
+    ended.end_here();
+    CHECK(ended.pending().empty());
+    cursor has_some = news.subscribe(made(2));
+    CHECK_FALSE(has_some.pending().empty());
+    publish_numbers(news, 4, 4);
+    CHECK(woken == 0);
+    CHECK(behind.skip(true) == 4);
+    CHECK(behind.pending().empty());
+    publish_numbers(news, 5, 5);
+    CHECK(woken == 1);
+}
+
+TEST_CASE("one that waits for other types is woken all the same, and waits again") {
+    int woken = 0;
+    channel news({.epoch = epoch, .wake_up = [&] { ++woken; }});
+    cursor reader = news.subscribe({}, {.types = {"x"}});
+    for (int i = 1; i <= 3; ++i) {
+        CHECK(reader.pending().empty());
+        CHECK_FALSE(news.publish({.data = "y"}).error);
+        CHECK(woken == i);
+    }
+}
+
+TEST_CASE("close wakes, once; destroying the channel does not") {
+    int woken = 0;
+    {
+        channel news({.wake_up = [&] { ++woken; }});
+        cursor reader = news.subscribe();
+        CHECK(reader.pending().empty());
+        news.close();
+        CHECK(woken == 1);
+        news.close();
+        CHECK(woken == 1);
+        channel other({.wake_up = [&] { ++woken; }});
+        reader = other.subscribe();
+        CHECK(reader.pending().empty());
+    }
+    CHECK(woken == 1);
+}
+
+TEST_CASE("no lock is held in the hook: it may use the channel") {
+    channel* self = nullptr;
+    std::string received;
+    cursor reader;
+    int depth = 0;
+    channel news({.epoch = epoch, .wake_up = [&] {
+                      const int level = ++depth;
+                      if (level > 3) return;
+                      received += rest(reader) + ' ';  // which waits again: the next publish calls this anew
+                      const std::string data = "from within " + std::to_string(level);
+                      CHECK_FALSE(self->publish({.data = data}).error);
+                      cursor other = self->subscribe(made(0));
+                      CHECK(parse(drain(other)).size() == self->stats().published);
+                      self->trim();
+                      if (level == 3) self->close();
+                  }});
+    self = &news;
+    reader = news.subscribe();
+    CHECK(reader.pending().empty());
+    CHECK_FALSE(news.publish({.data = "1"}).error);
+    CHECK(received == "1 from within 1 from within 2 ");
+    CHECK(rest(reader) == "from within 3");
+    CHECK(reader.state() == cursor_state::ended);
+}
+
+TEST_CASE("what the hook throws passes through publish, and the event is published") {
+    bool throws = true;
+    channel news({.epoch = epoch, .wake_up = [&] {
+                      if (throws) throw std::runtime_error("hook");
+                  }});
+    cursor reader = news.subscribe();
+    CHECK(reader.pending().empty());
+    CHECK_THROWS_AS(static_cast<void>(news.publish({.data = "1"})), std::runtime_error);
+    CHECK(rest(reader) == "1");
+    CHECK_THROWS_AS(news.close(), std::runtime_error);
+    CHECK(reader.pending().empty());
+    CHECK(reader.state() == cursor_state::ended);
+    throws = false;
+    news.close();
+}
+
+// Counting
+
+TEST_CASE("each figure, step by step") {
+    channel news({.events = 3, .epoch = epoch});
+    CHECK(show(news.stats()) == "published 0 held 0 subscribers 0 fell 0 lagging 0");
+    CHECK(news.stats().held_bytes == 0);
+    cursor one = news.subscribe();
+    CHECK(show(news.stats()) == "published 0 held 0 subscribers 1 fell 0 lagging 0");
+    publish_numbers(news, 1, 2);
+    CHECK(show(news.stats()) == "published 2 held 2 subscribers 1 fell 0 lagging 0");
+    CHECK(news.stats().held_bytes >= 2 * sse::encoded_size({.data = "1", .id = made(1)}));
+    publish_numbers(news, 3, 5);
+    CHECK(show(news.stats()) == "published 5 held 3 subscribers 1 fell 0 lagging 0");  // it has not noticed
+    CHECK(one.pending().empty());
+    CHECK(show(news.stats()) == "published 5 held 3 subscribers 1 fell 1 lagging 1");
+    CHECK(one.pending().empty());
+    CHECK(show(news.stats()) == "published 5 held 3 subscribers 1 fell 1 lagging 1");
+    cursor two = news.subscribe(made(0));
+    CHECK(show(news.stats()) == "published 5 held 3 subscribers 2 fell 1 lagging 1");
+    static_cast<void>(one.skip());
+    CHECK(show(news.stats()) == "published 5 held 3 subscribers 2 fell 1 lagging 0");
+    publish_numbers(news, 6, 8);
+    CHECK(one.pending().empty());
+    CHECK(two.pending().empty());
+    CHECK(show(news.stats()) == "published 8 held 3 subscribers 2 fell 3 lagging 2");
+    one = cursor();
+    CHECK(show(news.stats()) == "published 8 held 3 subscribers 1 fell 3 lagging 1");
+    static_cast<void>(two.skip(true));
+    static_cast<void>(two.skip(true));
+    CHECK(show(news.stats()) == "published 8 held 3 subscribers 1 fell 3 lagging 0");
+    news.close();
+    CHECK(two.pending().empty());
+    CHECK(show(news.stats()) == "published 8 held 3 subscribers 1 fell 3 lagging 0");
+    two = cursor();
+    CHECK(show(news.stats()) == "published 8 held 3 subscribers 0 fell 3 lagging 0");
+}
+
+TEST_CASE("a part of the log that a cursor stopped in goes when the last such cursor leaves it") {
+    const count since;
+    {
+        channel news({.events = SIZE_MAX, .bytes = 80'000, .epoch = epoch});
+        const auto fill = [&] {
+            for (int i = 0; i < 2000; ++i)
+                CHECK_FALSE(news.publish({.data = "some bytes, so that the log is full soon"}).error);
+        };
+        fill();
+        const auto begin = [&] {
+            cursor reader = news.subscribe(made(news.stats().published - 1));
+            reader.consume(reader.pending().size() - 1);
+            return reader;
+        };
+        cursor one = begin();
+        cursor two = begin();
+        CHECK(news.stats().held_bytes <= 80'000);
+        fill();
+        const std::size_t kept = news.stats().held_bytes;
+        CHECK(kept > 80'000 - 10'000 + 1000);  // an eighth may be unused
+        CHECK(since.bytes() >= kept);
+        CHECK(since.bytes() <= kept + overhead(kept));
+        fill();
+        CHECK(news.stats().held_bytes <= 90'000);
+        const std::size_t before = news.stats().held_bytes;
+        const std::size_t heap_before = since.bytes();
+        CHECK(one.pending().size() == 1);
+        one = cursor();
+        CHECK(news.stats().held_bytes == before);  // the other is in there still
+        CHECK(two.pending().size() == 1);
+        two = cursor();
+        CHECK(news.stats().held_bytes + 5000 < before);
+        CHECK(heap_before - since.bytes() == before - news.stats().held_bytes);
+
+        std::vector<cursor> parked;
+        for (int i = 0; i < 20; ++i) {
+            parked.push_back(begin());
+            for (int j = 0; j < 10; ++j) fill();
+        }
+        CHECK(news.stats().held_bytes > 80'000 + 19 * 9'000);
+        CHECK(news.stats().held_bytes <= 80'000 + 20 * 10'000);
+        CHECK(since.bytes() <=
+              news.stats().held_bytes + overhead(80'000) + parked.capacity() * sizeof(cursor));
+        parked.clear();
+        CHECK(news.stats().held_bytes <= 80'000);
+    }
+    CHECK(since.bytes() == 0);
+}
+
+TEST_CASE("and when that cursor finds that it is behind") {
+    channel news({.events = SIZE_MAX, .bytes = 80'000, .epoch = epoch});
+    const auto fill = [&] {
+        for (int i = 0; i < 4000; ++i)
+            CHECK_FALSE(news.publish({.data = "some bytes, so that the log is full soon"}).error);
+    };
+    std::vector<cursor> readers;
+    for (int i = 0; i < 10; ++i) {
+        fill();
+        readers.push_back(news.subscribe(made(news.stats().published - 1)));
+        CHECK_FALSE(readers.back().pending().empty());
+    }
+    fill();
+    CHECK(news.stats().held_bytes > 80'000 + 9 * 9'000);
+    for (cursor& each : readers) {
+        CHECK(each.pending().empty());
+        CHECK(each.state() == cursor_state::behind);
+    }
+    CHECK(news.stats().held_bytes <= 80'000);
+    CHECK(news.stats().lagging == 10);
+    const std::uint64_t oldest = news.stats().published + 1 - news.stats().held_events;
+    CHECK(readers.front().skip() == oldest - 4000);
+    CHECK(readers.front().last_event_id() == made(oldest - 1));
+    CHECK_FALSE(readers.front().pending().empty());
+    readers.clear();
+    CHECK(news.stats().lagging == 0);
+}
+
+TEST_CASE("ten thousand channels that nobody has published to are a few hundred bytes each") {
+    std::vector<std::unique_ptr<channel>> channels(10'000);
+    const count since;
+    for (auto& each : channels) each = std::make_unique<channel>();
+    CHECK(since.bytes() / channels.size() <= 512);
+    std::vector<cursor> cursors;
+    cursors.reserve(channels.size());
+    const count with_cursors;
+    for (auto& each : channels) cursors.push_back(each->subscribe());
+    CHECK(with_cursors.bytes() == 0);
+    for (auto& each : channels) static_cast<void>(each->publish({.data = "x"}));
+    CHECK(since.bytes() / channels.size() <= 2048);  // a small event takes a small segment
+    for (std::size_t i = 0; i < channels.size(); i += 999) CHECK(rest(cursors[i]) == "x");
+    channels.clear();  // with the log of each for the cursor that is left
+    CHECK(since.bytes() > 0);
+    std::vector<cursor>().swap(cursors);
+    CHECK(since.bytes() == 0);
+}
+
+TEST_CASE("no allocation once the log has been full") {
+    const std::string text(2000, 'x');
+    struct row {
+        std::size_t events;
+        std::size_t bytes;
+    };
+    for (const row& bounds :
+         {row{100, 8 << 20}, row{10'000, 100'000}, row{SIZE_MAX, 1 << 20}, row{50, 30'000}}) {
+        for (const bool has_own_ids : {false, true}) {
+            CAPTURE(bounds.events);
+            CAPTURE(has_own_ids);
+            channel news({.events = bounds.events, .bytes = bounds.bytes});
+            cursor follower = news.subscribe();
+            cursor choosy = news.subscribe({}, {.types = {"x"}});
+            std::uint64_t number = 0;
+            std::size_t bytes = 0;
+            std::size_t errors = 0;
+            std::array<char, 20> digits{};
+            const auto publish = [&] {
+                const auto [end, code] =
+                    std::to_chars(digits.data(), digits.data() + digits.size(), ++number);
+                message sent{.event = number % 3 == 0 ? "x" : "y",
+                             .data = std::string_view(text).substr(0, 200)};
+                if (has_own_ids) sent.id = {digits.data(), end};
+                const message batch[] = {sent, sent};
+                errors += number % 2 == 0 ? bool(news.publish(sent).error) : bool(news.publish(batch).error);
+                for (cursor* const each : {&follower, &choosy}) {
+                    while (!each->pending().empty()) {
+                        bytes += each->pending().size();
+                        each->consume(each->pending().size());
+                    }
+                    if (each->state() == cursor_state::behind) static_cast<void>(each->skip());
+                }
+            };
+            for (int i = 0; i < 8000; ++i) publish();
+            const count since;
+            for (int i = 0; i < 8000; ++i) publish();
+            CHECK(since.allocations() == 0);
+            CHECK(since.bytes() == 0);
+            for (int i = 0; i < 100; ++i) {
+                cursor comes = news.subscribe("no such ID");
+                cursor goes = std::move(comes);
+                goes.end_here();
+                static_cast<void>(goes.pending());
+                static_cast<void>(goes.skip(true));
+                static_cast<void>(news.stats());
+                news.trim();
+            }
+            CHECK(since.allocations() == 0);
+            CHECK(errors == 0);
+            CHECK(bytes > 8000 * 200);
+        }
+    }
+}
+
+TEST_CASE("nor where the bytes are the bound and sizes vary") {
+    const std::string text(3000, 'x');
+    channel news({.events = SIZE_MAX, .bytes = 100'000});
+    std::mt19937 random(11);
+    const auto publish = [&] {
+        const std::size_t size = random() % (random() % 10 == 0 ? text.size() : 100);
+        static_cast<void>(news.publish({.data = std::string_view(text).substr(0, size)}));
+    };
+    for (int i = 0; i < 5000; ++i) publish();
+    const count since;
+    for (int i = 0; i < 20'000; ++i) publish();
+    CHECK(since.allocations() == 0);
+}
+
+// Against a model
+
+namespace {
+
+/// What a published event is to the rules.
+struct entry {
+    std::string type;
+    std::string own_id;
+    std::string bytes;
+    time_point time;
+};
+
+/// A cursor, and where it ought to be.
+struct reader {
+    cursor real;
+    strings types;
+    std::uint64_t number = 0;
+    std::uint64_t stop = UINT64_MAX;
+    std::uint64_t missed = 0;
+    std::size_t offset = 0;
+    cursor_state state = cursor_state::following;
+
+    bool wants(const entry& event) const {
+        return types.empty() || std::find(types.begin(), types.end(), event.type) != types.end();
+    }
+};
+
+/// A channel, beside a plain list of all that it was ever given and the rules of its documentation. Which
+/// part of the log the bound on bytes takes is the channel's choice: of that it is asked how many are left.
+class comparison {
+public:
+    explicit comparison(std::uint32_t seed) : random_(seed) {
+        constexpr std::size_t events[] = {1, 2, 3, 5, 20, 200, 100'000};
+        constexpr std::size_t bytes[] = {300, 1000, 5000, 20'000, ample};
+        constexpr int ages[] = {0, 0, 1, 10, 100};
+        options_.events = events[pick(std::size(events))];
+        options_.bytes = bytes[pick(std::size(bytes))];
+        options_.age = sse::milliseconds(ages[pick(std::size(ages))]);
+        options_.make_ids = pick(4) != 0;
+        options_.epoch = epoch;
+        options_.wake_up = [this] { ++woken_; };
+        real_.emplace(options_);
+    }
+
+    void run(std::size_t steps) {
+        for (std::size_t i = 0; i < steps; ++i) {
+            step();
+            check();
+        }
+        if (pick(2) == 0) real_.reset(), is_closed_ = true;
+        for (reader& each : readers_) {
+            for (int i = 0; i < 1000 && (i < 2 || each.offset > 0); ++i) take(each);
+        }
+    }
+
+private:
+    static constexpr std::size_t ample = 4 << 20;
+    static constexpr const char* types[] = {"a", "ab", "message", "b"};
+
+    std::size_t pick(std::size_t choices) { return random_() % choices; }
+    std::uint64_t next() const { return events_.size() + 1; }
+    const entry& event(std::uint64_t number) const { return events_[number - 1]; }
+
+    /// Not a check that is counted: there are millions.
+    static void expect(bool holds, const char* what) {
+        if (!holds) FAIL(std::string(what));
+    }
+
+    void step() {
+        const std::size_t choice = pick(100);
+        if (choice < 30) publish();
+        else if (choice < 42) subscribe();
+        else if (choice < 85) take_one();
+        else if (choice < 90) leave();
+        else if (choice < 94) pass_time();
+        else if (choice < 97) skip();
+        else if (choice < 99) end_here();
+        else if (pick(4) == 0) close();
+    }
+
+    std::optional<time_point> now() {
+        if (pick(20) == 0) return at(now_ - std::chrono::milliseconds(pick(50)));  // back
+        return at(now_);
+    }
+
+    void keep_time(time_point now) {
+        if (options_.age.count() == 0) return;
+        latest_ = std::max(latest_, now);
+        while (first_ < next() && latest_ - event(first_).time > std::chrono::milliseconds(options_.age))
+            ++first_;
+    }
+
+    void publish() {
+        struct content {
+            std::optional<std::string> type, data, id;
+        };
+        constexpr std::size_t sizes[] = {0, 5, 30, 30, 30, 200, 700, 3000};
+        std::vector<content> contents(1 + (pick(4) == 0 ? pick(6) : 0));
+        std::vector<message> batch;
+        errc refusal = errc::ok;
+        for (content& each : contents) {
+            if (pick(2) == 0) each.type = pick(8) == 0 ? "" : types[pick(std::size(types))];
+            if (pick(8) != 0) each.data = std::string(pick(sizes[pick(std::size(sizes))] + 1), 'x');
+            if (pick(2) == 0) each.id = pick(8) == 0 ? "" : "own " + std::to_string(pick(30));
+            if (pick(40) == 0 && refusal == errc::ok) {
+                each.id = "\n";
+                refusal = errc::id_has_line_break;
+            }
+            message sent{.event = each.type, .data = each.data, .id = each.id};
+            if (pick(8) == 0) sent.retry = std::chrono::milliseconds(pick(1000));
+            batch.push_back(sent);
+        }
+        const std::optional<time_point> time = now();
+        const std::uint64_t held_before = real_->stats().held_events;
+        const sse::publish_result result =
+            batch.size() == 1 ? real_->publish(batch[0], time) : real_->publish(batch, time);
+
+        if (result.error) {
+            if (result.error == errc::event_too_large) {
+                expect(std::any_of(batch.begin(), batch.end(),
+                                   [&](const message& each) {
+                                       return sse::encoded_size(each) + 150 > options_.bytes;
+                                   }),
+                       "not too large");
+            } else {
+                expect(result.error == (refusal != errc::ok ? refusal : errc::channel_closed), "refused");
+                expect(refusal != errc::ok || is_closed_, "refused as closed");
+            }
+            expect(real_->stats().held_events == held_before, "what is refused changed the log");
+            return;
+        }
+        expect(refusal == errc::ok && !is_closed_, "was to be refused");
+        keep_time(*time);
+        const time_point stamp = options_.age.count() == 0 ? *time : latest_;
+        std::string made_id;
+        for (const message& each : batch) {
+            message sent = each;
+            made_id.clear();
+            const std::string id = made(next());
+            if (options_.make_ids && !each.id) sent.id = made_id = id;
+            const std::string_view type = each.event.value_or("");
+            events_.push_back({std::string(type.empty() ? "message" : type),
+                               std::string(each.id.value_or("")), sse::encode(sent), stamp});
+        }
+        expect(result.sequence == events_.size(), "sequence");
+        expect(result.id() == made_id, "made ID");
+        if (next() - first_ > options_.events) first_ = next() - options_.events;
+        const std::uint64_t held = real_->stats().held_events;
+        expect(held >= 1 && held <= next() - first_, "the bounds on events and age");
+        expect(options_.bytes != ample || held == next() - first_, "dropped too many");
+        first_ = next() - held;
+        if (is_waiting_ || (may_wait_ && woken_ > expected_woken_)) ++expected_woken_;
+        is_waiting_ = may_wait_ = false;
+    }
+
+    void subscribe() {
+        if (readers_.size() >= 8) return;
+        std::string id;
+        const std::size_t choice = pick(8);
+        if (choice < 4) id = made(pick(next() + 3));
+        else if (choice < 6) id = "own " + std::to_string(pick(32));
+        else if (choice < 7) id = prefix + "x";
+        else if (!readers_.empty()) id = readers_[pick(readers_.size())].real.last_event_id();
+
+        reader added;
+        if (pick(3) == 0) {
+            for (std::size_t i = 0; i <= pick(2); ++i)
+                added.types.emplace_back(types[pick(std::size(types))]);
+        }
+        const bool replay_to_new = pick(2) == 0;
+        const std::optional<time_point> time = now();
+        added.real = real_->subscribe(id, {.types = added.types, .replay_to_new = replay_to_new}, time);
+        keep_time(*time);
+
+        subscribed how = subscribed::live;
+        added.number = replay_to_new ? first_ : next();
+        if (!id.empty()) {
+            std::optional<std::uint64_t> last;
+            for (std::uint64_t number = 0; number < next() && !last; ++number) {
+                if (id == made(number)) last = number;
+            }
+            for (std::uint64_t number = first_; number < next(); ++number) {
+                if (id == event(number).own_id) last = number;
+            }
+            how = last ? subscribed::resumed : subscribed::unknown;
+            added.number = last ? *last + 1 : first_;
+            if (added.number < first_) {
+                how = subscribed::gap;
+                added.missed = first_ - added.number;
+                added.number = first_;
+            }
+        }
+        expect(added.real.how() == how, "how");
+        readers_.push_back(std::move(added));
+    }
+
+    void take_one() {
+        if (!readers_.empty()) take(readers_[pick(readers_.size())]);
+    }
+
+    void take(reader& each) {
+        const std::string_view bytes = each.real.pending();
+        const std::size_t size = expect_pending(each, bytes);
+        if (real_ && pick(8) == 0) publish();  // the view stays
+        std::size_t left = pick(3) == 0 ? pick(size + 1) : size;
+        each.real.consume(left);
+        while (left > 0) {
+            const std::size_t of_event = event(each.number).bytes.size() - each.offset;
+            each.offset = left < of_event ? each.offset + left : 0;
+            if (left >= of_event) ++each.number;
+            left -= std::min(left, of_event);
+        }
+    }
+
+    /// \return how many bytes there are
+    std::size_t expect_pending(reader& each, std::string_view bytes) {
+        const std::size_t size = bytes.size();
+        if (each.state == cursor_state::ended || each.number >= each.stop) {
+            each.state = cursor_state::ended;
+        } else if (each.number < first_ && each.offset == 0) {
+            if (each.state != cursor_state::behind) ++fell_behind_;
+            each.state = cursor_state::behind;
+        } else {
+            const std::uint64_t end = each.number < first_ ? each.number + 1 : std::min(next(), each.stop);
+            while (each.number < end && !each.wants(event(each.number))) ++each.number;
+            if (each.number == end) {
+                if (is_closed_ || end == each.stop) each.state = cursor_state::ended;
+                (each.state == cursor_state::ended ? may_wait_ : is_waiting_) = true;
+            } else {
+                // At least one event, and of those that follow in a row as many as the channel likes.
+                std::size_t offset = each.offset;
+                for (std::uint64_t number = each.number; number == each.number || !bytes.empty(); ++number) {
+                    expect(number < end && each.wants(event(number)), "more than there is");
+                    const std::string_view expected = std::string_view(event(number).bytes).substr(offset);
+                    expect(bytes.starts_with(expected), "the bytes of an event");
+                    bytes.remove_prefix(expected.size());
+                    offset = 0;
+                }
+                return size;
+            }
+        }
+        expect(size == 0, "something where nothing ought to be");
+        return 0;
+    }
+
+    void leave() {
+        if (readers_.empty()) return;
+        std::swap(readers_[pick(readers_.size())], readers_.back());
+        readers_.pop_back();
+    }
+
+    void pass_time() {
+        now_ += std::chrono::milliseconds(pick(30));
+        if (pick(2) == 0) return;
+        const std::optional<time_point> time = now();
+        real_->trim(time);
+        keep_time(*time);
+    }
+
+    void skip() {
+        if (readers_.empty()) return;
+        reader& each = readers_[pick(readers_.size())];
+        if (each.offset > 0) return;
+        const bool to_latest = pick(2) == 0;
+        const std::uint64_t to = to_latest ? next() : std::max(each.number, first_);
+        each.missed = to - each.number;
+        each.number = to;
+        if (each.state == cursor_state::behind) each.state = cursor_state::following;
+        expect(each.real.skip(to_latest) == each.missed, "skipped");
+    }
+
+    void end_here() {
+        if (readers_.empty()) return;
+        reader& each = readers_[pick(readers_.size())];
+        each.real.end_here();
+        each.stop = std::min(each.stop, next());
+    }
+
+    void close() {
+        real_->close();
+        if (!is_closed_) ++expected_woken_;
+        is_closed_ = true;
+    }
+
+    void check() {
+        const sse::channel_stats stats = real_->stats();
+        expect(stats.published == events_.size(), "published");
+        expect(stats.held_events == next() - first_, "held_events");
+        expect(stats.subscribers == readers_.size(), "subscribers");
+        expect(stats.fell_behind == fell_behind_, "fell_behind");
+        expect(woken_ == expected_woken_, "wake-ups");
+        std::size_t lagging = 0;
+        for (const reader& each : readers_) {
+            lagging += each.state == cursor_state::behind;
+            expect(each.real.state() == each.state, "state");
+            expect(each.real.missed() == each.missed, "missed");
+            expect(each.real.in_event() == (each.offset > 0), "in_event");
+        }
+        expect(stats.lagging == lagging, "lagging");
+        if (readers_.empty()) return;
+        const reader& one = readers_[pick(readers_.size())];
+        const std::uint64_t before = one.number - 1;
+        const bool has_own = before >= first_ && before < next() && !event(before).own_id.empty();
+        expect(one.real.last_event_id() == (has_own             ? event(before).own_id
+                                            : options_.make_ids ? made(before)
+                                                                : ""),
+               "last_event_id");
+    }
+
+    std::mt19937 random_;
+    sse::channel_options options_{};
+    std::optional<channel> real_{};
+    std::vector<entry> events_{};  // all, ever: the number of the first is 1
+    std::vector<reader> readers_{};
+    std::uint64_t first_ = 1;
+    std::chrono::milliseconds now_{0};
+    time_point latest_{};
+    std::uint64_t fell_behind_ = 0;
+    std::size_t woken_ = 0;
+    std::size_t expected_woken_ = 0;
+    bool is_waiting_ = false;  // a cursor has found nothing
+    bool may_wait_ = false;    // one has ended where it found nothing, which the hook may count or not
+    bool is_closed_ = false;
+};
+
+}  // namespace
+
+TEST_CASE("whatever is done in whatever order, the log is as the rules have it") {
+    const count since;
+    for (std::uint32_t seed = 1; seed <= 3000; ++seed) {
+        CAPTURE(seed);
+        comparison(seed).run(seed % 100 == 0 ? 2000 : 150);
+    }
+    CHECK(since.bytes() == 0);
+}

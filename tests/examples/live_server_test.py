@@ -1,0 +1,1175 @@
+"""live_server, over the network."""
+
+import collections
+import contextlib
+import http.client
+import itertools
+import json
+import os
+import random
+import re
+import resource
+import signal
+import socket
+import threading
+import time
+import unittest
+
+from support import LIMIT, LiveServer, Subscriber, chunk, program, read_all, reset, run, wait_until
+
+HOST = b"Host: x\r\n"
+ID = r"[0-9a-f]{12}-\d+"
+NEVER = str(24 * 60 * 60 * 1000)  # in milliseconds: longer than any test
+
+Answer = collections.namedtuple("Answer", "status fields body")
+
+
+def get(target, fields=b"", method=b"GET"):
+    return method + b" " + target + b" HTTP/1.1\r\n" + HOST + fields + b"\r\n"
+
+
+def post(body, target=b"/publish", fields=b""):
+    return get(target, b"Content-Length: %d\r\n" % len(body) + fields, b"POST") + body
+
+
+def chunked(*bodies, target=b"/publish"):
+    body = b"".join(map(chunk, bodies)) + b"0\r\n\r\n"
+    return get(target, b"Transfer-Encoding: chunked\r\n", b"POST") + body
+
+
+class Connection:
+    """Says what a test wants, and reads one answer after the other."""
+
+    def __init__(self, server, *requests):
+        self.socket = server.connect()
+        self.buffer = b""
+        self.send(*requests)
+
+    def send(self, *requests):
+        self.socket.sendall(b"".join(requests))
+
+    def _read(self):
+        part = self.socket.recv(65536)
+        if not part:
+            raise AssertionError(f"the connection ended after {self.buffer!r}")
+        self.buffer += part
+
+    def until(self, end):
+        while end not in self.buffer:
+            self._read()
+        found, _, self.buffer = self.buffer.partition(end)
+        return found
+
+    def answer(self, has_body=True):
+        line, *fields = self.until(b"\r\n\r\n").decode().split("\r\n")
+        fields = dict(field.split(": ", 1) for field in fields)
+        size = int(fields.get("Content-Length", 0)) if has_body else 0
+        while len(self.buffer) < size:
+            self._read()
+        body, self.buffer = self.buffer[:size], self.buffer[size:]
+        return Answer(int(re.fullmatch(r"HTTP/1\.1 (\d{3}) [A-Za-z ]+", line)[1]), fields, body)
+
+    def is_over(self):
+        """Waits for more, or for the end."""
+        return not self.buffer and not self.socket.recv(1)
+
+    def close(self):
+        self.socket.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+@contextlib.contextmanager
+def in_threads(calls):
+    """Runs each function with its arguments; gives what they return, by the arguments, once all are done."""
+    results, failures = {}, []
+
+    def run(function, *arguments):
+        try:
+            results[arguments] = function(*arguments)
+        except BaseException as failure:
+            failures.append(failure)
+
+    threads = [threading.Thread(target=run, args=call, daemon=True) for call in calls]
+    for thread in threads:
+        thread.start()
+    yield results
+    for thread in threads:
+        thread.join(2 * LIMIT)
+    if failures:
+        raise failures[0]
+    if len(results) != len(threads):
+        raise AssertionError("a thread goes on for too long")
+
+
+def position(id):
+    return int(id.split("-")[1])
+
+
+def missed(event):
+    return json.loads(event.data)["missed"]
+
+
+def descriptors(server):
+    return len(os.listdir(f"/proc/{server.process.pid}/fd"))
+
+
+def memory(server):
+    """What the server has of it, in KiB."""
+    with open(f"/proc/{server.process.pid}/status") as file:
+        return int(re.search(r"VmRSS:\s+(\d+) kB", file.read())[1])
+
+
+def processor_time(server):
+    with open(f"/proc/{server.process.pid}/stat") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def program_bytes():
+    with open(program("live_server"), "rb") as file:
+        return file.read()
+
+
+def is_sanitized():
+    return any(name in program_bytes() for name in [b"__asan_init", b"__tsan_init", b"__ubsan_handle"])
+
+
+def end_well(server):
+    """It was alive, and has nothing to complain of; a sanitizer would."""
+    status = server.end()
+    if status != 0 or server.errors:
+        raise AssertionError(f"{status} and {server.errors[:40]}")
+
+
+class Case(unittest.TestCase):
+    def start(self, *arguments, **options):
+        server = self.enterContext(LiveServer(*arguments, **options))
+        self.addCleanup(end_well, server)
+        return server
+
+    def subscribe(self, server, *arguments, **options):
+        return self.enterContext(Subscriber(server.port, *arguments, **options))
+
+    def connect(self, server, *requests):
+        return self.enterContext(Connection(server, *requests))
+
+    def expect_answers(self, server, request, *statuses):
+        """The last one is the end of the connection."""
+        with Connection(server, request) as client:
+            answers = [client.answer() for _ in statuses]
+            self.assertEqual([answer.status for answer in answers], list(statuses))
+            self.assertEqual(answers[-1].fields.get("Connection"), "close")
+            self.assertTrue(client.is_over())
+
+
+class Answers(Case):
+    @classmethod
+    def setUpClass(cls):
+        cls.server = LiveServer()
+        cls.addClassCleanup(end_well, cls.server)
+
+    def test_the_page(self):
+        answer, body = self.server.request("GET", "/")
+        self.assertEqual(answer.status, 200)
+        self.assertEqual(answer.getheader("Content-Type"), "text/html; charset=utf-8")
+        self.assertTrue(body.startswith(b"<!DOCTYPE html>\n"))
+        self.assertTrue(body.endswith(b"</html>\n"))
+        self.assertEqual(int(answer.getheader("Content-Length")), len(body))
+
+    def test_answers_to_head_have_no_body(self):
+        with Connection(self.server) as client:
+            for path, status in [(b"/", 200), (b"/stats", 200), (b"/nothing", 404), (b"/events", 405)]:
+                with self.subTest(path):
+                    client.send(get(path, method=b"HEAD"))
+                    answer = client.answer(has_body=False)
+                    self.assertEqual(answer.status, status)
+                    if status == 200:
+                        self.assertGreater(int(answer.fields["Content-Length"]), 0)
+            client.send(get(b"/nothing"))  # it would be found behind a body
+            self.assertEqual(client.answer().status, 404)
+
+    def test_what_is_not_there(self):
+        for path in ["/nothing", "/events/", "/event", "/publishing", "//", "/..", "/?/events"]:
+            with self.subTest(path):
+                status = 200 if path.startswith("/?") else 404
+                self.assertEqual(self.server.request("GET", path)[0].status, status)
+
+    def test_other_methods(self):
+        routes = {"/": "GET, HEAD", "/stats": "GET, HEAD", "/events": "GET", "/publish": "POST",
+                  "/cut": "POST"}
+        for path, allowed in routes.items():
+            for method in ["GET", "HEAD", "POST", "PUT", "OPTIONS", "get", "GE", "OST", "T"]:
+                if method in allowed.split(", "):
+                    continue
+                with self.subTest(path=path, method=method):
+                    answer, _ = self.server.request(method, path)
+                    self.assertEqual((answer.status, answer.getheader("Allow")), (405, allowed))
+
+    def test_many_requests_on_one_connection(self):
+        with Connection(self.server) as client:
+            before = position(self.server.publish("before"))
+            for number in range(20):
+                client.send(post(b"x"))
+                answer = client.answer()
+                self.assertEqual(answer.status, 200)
+                self.assertEqual(position(answer.body.decode()), before + 1 + number)
+                self.assertNotIn("Connection", answer.fields)
+
+    def test_many_requests_at_once(self):
+        kinds = [(get(b"/nothing"), 404), (post(b"one\ntwo"), 200), (get(b"/stats"), 200),
+                 (chunked(b"x", b"y"), 200), (get(b"/publish"), 405), (post(b"", b"/cut?client=nobody"), 204),
+                 (b"\r\n" + post(b"z"), 200)]
+        order = [kind for kind in kinds for _ in range(20)]
+        random.Random(1).shuffle(order)
+        with Connection(self.server) as client:
+            client.send(*[request for request, _ in order])
+            answers = [client.answer() for _ in order]
+        self.assertEqual([answer.status for answer in answers], [status for _, status in order])
+        ids = [position(answer.body.decode()) for answer in answers if answer.body.endswith(b"\n")]
+        self.assertEqual(len(ids), 60)
+        self.assertEqual(ids, list(range(ids[0], ids[0] + 60)))
+
+    def test_a_stream_may_follow_other_answers(self):
+        with Connection(self.server) as client:
+            client.send(get(b"/nothing"), post(b"x"), get(b"/events"))
+            self.assertEqual([client.answer().status for _ in range(3)], [404, 200, 200])
+            client.until(b"\n\n")
+            self.server.publish("then")
+            self.assertTrue(client.until(b"\n\n").endswith(b"\ndata: then"))
+
+    def test_who_keeps_the_connection(self):
+        cases = [
+            (b"HTTP/1.1", b"", True), (b"HTTP/1.1", b"Connection: close\r\n", False),
+            (b"HTTP/1.1", b"Connection: Keep-Alive\r\n", True), (b"HTTP/1.0", b"", False),
+        ]
+        for version, fields, is_kept in cases:
+            with self.subTest(version=version, fields=fields), Connection(self.server) as client:
+                client.send(b"GET /nothing " + version + b"\r\n" + HOST + fields + b"\r\n")
+                answer = client.answer()
+                self.assertEqual(answer.fields.get("Connection"), None if is_kept else "close")
+                if is_kept:
+                    client.send(get(b"/stats"))
+                    self.assertEqual(client.answer().status, 200)
+                else:
+                    self.assertTrue(client.is_over())
+
+    def test_a_request_may_come_byte_by_byte(self):
+        with Connection(self.server) as client, Subscriber(self.server.port) as stream:
+            client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for byte in chunked(b"in", b"pieces"):
+                client.send(bytes([byte]))
+            self.assertEqual(client.answer().status, 200)
+            self.assertEqual(stream.data(), ["inpieces"])
+
+    def test_who_expects_a_hundred_is_told_to_go_on(self):
+        with Connection(self.server) as client, Subscriber(self.server.port) as stream:
+            for body in [b"first", b"second"]:
+                fields = b"Expect: 100-continue\r\nContent-Length: %d\r\n" % len(body)
+                client.send(get(b"/publish", fields, b"POST"))
+                self.assertEqual(client.until(b"\r\n\r\n"), b"HTTP/1.1 100 Continue")
+                client.send(body)
+                self.assertEqual(client.answer().status, 200)
+            self.assertEqual(stream.data(2), ["first", "second"])
+
+
+class Events(Case):
+    def test_begin_with_head_comment_pause_and_id(self):
+        server = self.start("--retry", "4321")
+        server.publish("one")
+        id = server.publish("two")
+        client = self.connect(server, get(b"/events"))
+        self.assertEqual(client.until(b"\r\n\r\n").split(b"\r\n"), [
+            b"HTTP/1.1 200 OK", b"Content-Type: text/event-stream", b"Cache-Control: no-cache, no-transform",
+            b"X-Accel-Buffering: no", b"Connection: close"])
+        first, *fields = client.until(b"\n\n").decode().split("\n")
+        self.assertEqual(first, ":")
+        self.assertEqual(sorted(fields), [f"id: {id}", "retry: 4321"])
+        third = server.publish("a\nb", "note")
+        self.assertEqual(client.until(b"\n\n").decode(), f"event: note\nid: {third}\ndata: a\ndata: b")
+        fourth = server.publish("")
+        self.assertEqual(client.until(b"\n\n").decode(), f"id: {fourth}\ndata: ")
+        self.assertEqual([position(each) for each in [id, third, fourth]], [2, 3, 4])
+
+    def test_of_some_types_only(self):
+        server = self.start()
+        types = ["tick", "notice", "message", "a b", "ä&=+%", "tick2"]
+        queries = {
+            "": types, "?type=tick": ["tick"], "?type=tick&type=notice": ["tick", "notice"],
+            "?type=message": ["message"], "?type=a%20b": ["a b"], "?x=1&type=a+b&": ["a b"],
+            "?%74ype=%C3%a4%26%3D%2b%25": ["ä&=+%"], "?types=tick": types, "?type=%": [],
+            "?type=tic%6B": ["tick"],
+        }
+        streams = {query: self.subscribe(server, "/events" + query) for query in queries}
+        for type in types:
+            server.publish("x", type)
+        for type in ["%", *types]:
+            server.publish("end", type)
+        for query, wanted in queries.items():
+            with self.subTest(query):
+                events = iter(streams[query].event, None)
+                got = itertools.takewhile(lambda event: event.data != "end", events)
+                self.assertEqual([event.type for event in got], wanted)
+
+    def test_are_published_as_they_are_told(self):
+        server = self.start()
+        stream = self.subscribe(server)
+        client = self.connect(server)
+        body = (b"\xef\xbb\xbf: a comment\n\nevent: a\r\nid: mine\ndata: one\r\ndata: two\r\n\r\nretry: 5\n\n"
+                b"data:three\n\ndata: cut off\n")
+        is_stream = b"Content-Type: text/event-stream; charset=utf-8\r\n"
+        for request, events in [
+            (post("grüße\r\n".encode(), b"/publish?event=n%61me"), [("name", "grüße\n")]),
+            (post(b"x", b"/publish?event=message"), [("message", "x")]),
+            (post(b"data: x\n\n"), [("message", "data: x\n\n")]),
+            (chunked(b"a", b"\n" * 3, b"b" * 100_000), [("message", "a\n\n\n" + "b" * 100_000)]),
+            (post(body, fields=is_stream), [("a", "one\ntwo"), ("message", "three")]),
+            (post(b"data: 1\n\n" * 1000, b"/publish?event=x", is_stream), [("message", "1")] * 1000),
+        ]:
+            with self.subTest(request[:100]):
+                client.send(request)
+                got = [stream.event() for _ in events]
+                self.assertEqual([(event.type, event.data) for event in got], events)
+                answer = client.answer()
+                self.assertEqual(answer.status, 200)
+                self.assertRegex(answer.fields["Content-Type"], "^text/plain")
+                self.assertEqual(answer.body.decode(), got[-1].id + "\n")
+                self.assertRegex(got[-1].id, rf"\A{ID}\Z")
+        self.assertEqual(position(stream.last_id), 1006)
+
+    def test_are_refused_where_they_cannot_be_sent_and_the_log_stays(self):
+        server = self.start("--bytes", "8192")
+        stream = self.subscribe(server)
+        client = self.connect(server)
+        one_fits = b"data: fits\n\ndata: " + b"x" * 10_000 + b"\n\n"
+        for request in [post(b"x", b"/publish?event=a%0Adata:%20forged"), post(b"x", b"/publish?event=a%0d"),
+                        post(b"x" * 10_000), post(one_fits, fields=b"Content-Type: text/event-stream\r\n")]:
+            client.send(request)
+            answer = client.answer()
+            self.assertEqual(answer.status, 400)
+            self.assertRegex(answer.body, rb"\A[^\n]+\n\Z")
+        self.assertEqual(server.stats()["published"], 0)
+        self.assertEqual(position(server.publish("after")), 1)
+        self.assertEqual(stream.data(), ["after"])
+
+    def test_bounds_of_a_subscription(self):
+        server = self.start()
+        self.subscribe(server, "/events?client=" + "x" * 32 + 16 * "&type=a")
+        for query in ["client=" + "x" * 33, 17 * "&type=a"]:
+            self.assertEqual(server.request("GET", "/events?" + query)[0].status, 400)
+
+    def test_go_to_pages_of_other_origins_that_are_named(self):
+        fields = ["Access-Control-Allow-Origin", "Vary", "Access-Control-Allow-Credentials"]
+        for options, origin, expected in [
+            ([], "https://a.example", [None, None]),
+            (["--origin", "https://a.example", "--origin", "https://b.example"], "https://b.example",
+             ["https://b.example", "Origin"]),
+            (["--origin", "https://a.example"], "https://b.example", [None, "Origin"]),
+            (["--origin", "https://a.example"], None, [None, "Origin"]),
+            (["--origin", "*"], "https://b.example", ["*", None]),
+        ]:
+            with self.subTest(options=options, origin=origin):
+                server = self.start(*options)
+                lines = f"Origin: {origin}\r\n".encode() if origin else b""
+                answer = self.connect(server, get(b"/events", lines)).answer()
+                self.assertEqual([answer.fields.get(field) for field in fields], [*expected, None])
+
+    def test_come_from_pages_of_other_origins_that_are_named_only(self):
+        server = self.start("--origin", "https://a.example")
+        own = f"http://127.0.0.1:{server.port}"
+        welcome = [None, own, "https://a.example"]
+        for origin in [*welcome, "https://b.example", "null", "", own.replace("http:", "https:"),
+                       "http://127.0.0.1:1", own + "0"]:
+            with self.subTest(origin):
+                fields = {} if origin is None else {"Origin": origin}
+                for target, status in [("/publish", 200), ("/cut?client=x", 204)]:
+                    answer, _ = server.request("POST", target, b"x", fields)
+                    self.assertEqual(answer.status, status if origin in welcome else 403)
+        self.assertEqual(server.stats()["published"], 3)
+        answer, _ = server.request("GET", "/stats", fields={"Origin": "https://b.example"})
+        self.assertEqual(answer.status, 200)
+
+    def test_come_from_the_ticker(self):
+        server = self.start("--tick", "5")
+        stream = self.subscribe(server, "/events?type=tick&type=stats")
+        events = [stream.event() for _ in range(20)]
+        ticks = [json.loads(event.data) for event in events if event.type == "tick"]
+        first = ticks[0]["n"]
+        self.assertEqual([tick["n"] for tick in ticks], list(range(first, first + len(ticks))))
+        for tick in ticks:
+            self.assertEqual(set(tick), {"n", "t", "value"})
+            self.assertTrue(0 <= tick["value"] <= 100)
+        self.assertEqual([tick["t"] for tick in ticks], sorted(tick["t"] for tick in ticks))
+        self.assertGreater(ticks[0]["t"], 1_700_000_000_000)
+        while not (event := stream.event()).type == "stats":
+            pass
+        self.assertEqual(set(json.loads(event.data)), set(server.stats()))
+
+    def test_hearts_beat_where_there_is_none(self):
+        server = self.start("--heartbeat", "1", "--retry", "0")
+        client = self.connect(server, get(b"/events"))
+        self.assertIn(b"\nretry: 0", client.until(b"\n\n"))
+        self.assertEqual(client.until(b"\n"), b":")
+
+
+class Figures(Case):
+    def test_add_up(self):
+        server = self.start("--threads", "3", "--events", "20")
+        raw = [self.connect(server, get(b"/events")) for _ in range(3)]
+        named = self.subscribe(server, "/events?client=me")
+        answer, body = server.request("GET", "/stats")
+        self.assertEqual(answer.getheader("Content-Type"), "application/json")
+        self.assertEqual(answer.getheader("Cache-Control"), "no-store")
+        self.assertEqual(int(answer.getheader("Content-Length")), len(body))
+        stats = json.loads(body)
+        self.assertEqual(list(stats), [
+            "uptime_s", "threads", "connections", "subscribers", "published", "delivered_bytes", "sends",
+            "held_events", "held_bytes", "lagged", "dropped_slow", "cut", "rejected"])
+        self.assertTrue(all(type(value) is int for value in stats.values()), stats)
+        self.assertEqual((stats["threads"], stats["subscribers"]), (3, 4))
+        self.assertEqual((stats["published"], stats["held_events"]), (0, 0))
+
+        for number in range(30):
+            server.publish("x" * 100)
+            named.data()
+        server.request("POST", "/cut?client=me")
+        self.assertEqual(named.events(), [])
+        for status, target in [(404, "/nothing"), (405, "/publish"), (405, "/cut")]:
+            self.assertEqual(server.request("GET", target)[0].status, status)
+        self.assertEqual(server.exchange(b"\0\r\n\r\n")[:12], b"HTTP/1.1 400")
+        wait_until(lambda: server.stats()["connections"] == 4, "all but three, and who asks, to be gone")
+        stats = server.stats()
+        self.assertEqual((stats["subscribers"], stats["published"], stats["held_events"]), (3, 30, 20))
+        self.assertEqual((stats["cut"], stats["rejected"]), (1, 4))
+        self.assertEqual((stats["lagged"], stats["dropped_slow"]), (0, 0))
+        self.assertGreaterEqual(stats["held_bytes"], 20 * 100)
+        self.assertGreaterEqual(stats["sends"], 4 + 30)
+
+        # What was delivered is what came, heads and all, before and after.
+        sizes = []
+        for client in raw:
+            head = client.until(b"\r\n\r\n")
+            events = [client.until(b"\n\n") for _ in range(31)]
+            sizes.append(len(head) + 4 + sum(len(event) + 2 for event in events))
+        self.assertEqual(len(set(sizes)), 1)
+        wait_until(lambda: server.stats()["delivered_bytes"] == 4 * sizes[0], f"4 times {sizes} bytes")
+
+
+class Resumption(Case):
+    """At each position of a log; and nothing keeps a client out."""
+
+    threads = "1"
+
+    def start(self, *arguments, **options):
+        return super().start("--threads", self.threads, *arguments, **options)
+
+    def test_after_each_event_of_a_small_log(self):
+        server = self.start("--events", "8")
+        self.check_id_of_empty_log(server)
+        ids = [server.publish(str(number), "odd" if number % 2 else "even") for number in range(1, 21)]
+        run = ids[0].split("-")[0]
+        self.assertEqual(ids, [f"{run}-{number}" for number in range(1, 21)])
+        streams = {}
+        for number in range(21):
+            for query, step in [("", 1), ("?type=even", 2)]:
+                with self.subTest(number=number, query=query):
+                    stream = self.subscribe(server, "/events" + query, f"{run}-{number}")
+                    streams[number, query] = stream
+                    self.assertEqual(stream.first, [":", "retry: 2000"])
+                    if number < 12:
+                        gap = stream.event()
+                        self.assertEqual((gap.type, gap.id, missed(gap)), ("gap", None, 12 - number))
+                    left = [str(n) for n in range(max(number, 12) + 1, 21) if n % step == 0]
+                    self.assertEqual(stream.data(len(left)), left)
+        server.publish("live", "even")
+        for key, stream in streams.items():
+            with self.subTest(key):
+                self.assertEqual(stream.data(), ["live"])
+
+    def check_id_of_empty_log(self, server):
+        with Subscriber(server.port) as stream:
+            self.assertRegex(stream.last_id, r"\A[0-9a-f]{12}-0\Z")
+
+    def test_an_unknown_id_keeps_nobody_out(self):
+        with LiveServer() as other:
+            foreign = [other.publish("x") for _ in range(10)][-2]
+        server = self.start("--events", "8", "--threads", "1")
+        last = [server.publish(str(number)) for number in range(1, 21)][-1]
+        run = last.split("-")[0]
+        self.assertNotEqual(run, foreign.split("-")[0])
+        held = [str(number) for number in range(13, 21)]
+        for id in [foreign, run, run + "-", run + "-x", run + "--1", run + "-+1", run + "-015", run + "-15 x",
+                   run + "-21", run + "-18446744073709551616", run + "-18446744073709551631", run + "-0x10",
+                   run.upper() + "x-15", "0" + run + "-15", run[1:] + "-15", "15", "x", "-", "null", "a\tb",
+                   "ä".encode().decode("latin-1"), "\xff\xfe", "x" * 10_000, "9" * 10_000]:
+            with self.subTest(id[:60]), Subscriber(server.port, last_id=id) as stream:
+                gap = stream.event()
+                self.assertEqual((gap.type, gap.id, gap.data), ("gap", None, '{"missed":null}'))
+                self.assertEqual(stream.data(8), held)
+                self.assertEqual(stream.last_id, last)
+        with self.subTest("none"), Subscriber(server.port, last_id="") as stream:
+            self.assertEqual(stream.last_id, last)
+            server.publish("live")
+            self.assertEqual(stream.data(), ["live"])
+        for id in [b"a\0b", b"a\x1bb", b"\x7f"]:  # HTTP itself has no such values
+            with self.subTest(id):
+                self.expect_answers(server, get(b"/events", b"Last-Event-ID: " + id + b"\r\n"), 400)
+
+    def test_what_was_lost_before_the_first_event_came(self):
+        server = self.start()
+        for number in range(3):
+            with Subscriber(server.port) as lost:
+                pass
+            published = [f"{number} {each}" for each in range(3)]
+            for each in published:
+                server.publish(each)
+            with Subscriber(server.port, last_id=lost.last_id) as stream:
+                self.assertEqual(stream.data(3), published)
+
+    def test_those_who_are_cut_come_back_and_miss_nothing(self):
+        server = self.start()
+        witness = self.subscribe(server)
+        others = [self.subscribe(server, "/events" + query) for query in ["", "?client=b", "?client=A"]]
+        for number in range(5):
+            cut = [self.subscribe(server, "/events?client=a") for _ in range(10)]
+            server.publish("before")
+            for stream in cut:
+                stream.data()
+            self.assertEqual(server.request("POST", "/cut?client=a")[0].status, 204)
+            for stream in cut:
+                self.assertEqual(stream.events(), [])
+                self.assertEqual(stream.rest, [])
+            server.publish("meanwhile")
+            for stream in cut:
+                with Subscriber(server.port, last_id=stream.last_id) as back:
+                    self.assertEqual(back.data(), ["meanwhile"])
+        self.assertEqual(server.stats()["cut"], 50)
+        for target in ["/cut?client=nobody", "/cut?client=", "/cut"]:
+            self.assertEqual(server.request("POST", target)[0].status, 204)
+        for stream in [witness, *others]:
+            self.assertEqual(stream.data(10), ["before", "meanwhile"] * 5)
+        server.publish("they are still there")
+        for stream in [witness, *others]:
+            stream.data()
+
+    def test_coming_and_going_while_much_is_published(self):
+        """Each sees every event, once and in order."""
+        count, publishers = 600, 2
+        server = self.start()
+        start = self.subscribe(server).last_id
+
+        def publish(name):
+            with Connection(server) as client:
+                for number in range(count // publishers):
+                    client.send(post(f"{name} {number}".encode()))
+                    client.answer()
+
+        def follow(seed):
+            choose = random.Random(seed)
+            last_id, got = start, []
+            while len(got) < count:
+                with Subscriber(server.port, f"/events?client=c{seed}", last_id) as stream:
+                    got += stream.data(min(choose.randint(0, 60), count - len(got)))
+                    way = choose.randrange(3)
+                    if way == 0:
+                        reset(stream.socket)
+                    elif way == 1:
+                        server.request("POST", f"/cut?client=c{seed}")
+                        rest = stream.events()  # those that came before the cut
+                        got += [event.data for event in rest]
+                    last_id = stream.last_id
+            return got
+
+        with in_threads([(publish, name) for name in range(publishers)]), \
+                in_threads([(follow, seed) for seed in range(6)]) as followers:
+            pass
+        self.assertEqual(len({tuple(got) for got in followers.values()}), 1)
+        got = followers[0, ][:]
+        self.assertEqual(len(got), count)
+        for name in range(publishers):
+            numbers = [int(each.split()[1]) for each in got if each.startswith(f"{name} ")]
+            self.assertEqual(numbers, list(range(count // publishers)))
+
+
+class ResumptionOnFourThreads(Resumption):
+    threads = "4"
+
+
+class BadInput(Case):
+    """Each gets an answer and the end of its connection; the others do not notice."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = LiveServer("--patience", "400")
+        cls.addClassCleanup(end_well, cls.server)
+        cls.witness = Subscriber(cls.server.port)
+        cls.addClassCleanup(cls.witness.close)
+
+    def tearDown(self):
+        self.server.publish(self.id())
+        self.assertEqual(self.witness.data(), [self.id()])
+        self.assertIsNone(self.server.process.poll())
+
+    def refused(self, request, *statuses):
+        self.expect_answers(self.server, request, *statuses)
+
+    def test_requests_that_are_none(self):
+        for request in [
+            b"hello\r\n\r\n", b"GET /\r\n\r\n", b"GET / HTTP/2.0\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n",
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"\r\n" * 10, b"GET x HTTP/1.1\r\n" + HOST + b"\r\n",
+            get(b"/", HOST), get(b"/", b"no colon\r\n"), get(b"/", b"A : 1\r\n"),
+            get(b"/", b"A: 1\r\n b\r\n"), get(b"/", b"A: \0\r\n"), get(b"/#fragment"), get(b"/a b"),
+            bytes(range(256)) + b"\r\n\r\n",
+        ]:
+            with self.subTest(request):
+                self.refused(request, 400)
+
+    def test_bodies_whose_end_is_not_certain(self):
+        for fields in [b"Content-Length: 1\r\nContent-Length: 2\r\n", b"Content-Length: 1, 2\r\n",
+                       b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n",
+                       b"Transfer-Encoding: chunked\r\nContent-Length: 3\r\n", b"Content-Length: -1\r\n",
+                       b"Content-Length: +1\r\n", b"Content-Length: 0x1\r\n", b"Content-Length: \r\n",
+                       b"Content-Length: 99999999999999999999\r\n"]:
+            with self.subTest(fields):
+                self.refused(get(b"/publish", fields, b"POST") + b"0\r\n\r\n" + post(b"smuggled"), 400)
+        for body in [b"x\r\n", b"-1\r\n", b"1\r\nab\r\n", b"1\nx\r\n", b"fffffffffffffffff\r\n", b"1 x\r\n"]:
+            with self.subTest(body):
+                self.refused(get(b"/publish", b"Transfer-Encoding: chunked\r\n", b"POST") + body, 400)
+        for coding in [b"gzip, chunked", b"gzip", b"chunked, chunked"]:
+            with self.subTest(coding):
+                self.refused(get(b"/publish", b"Transfer-Encoding: " + coding + b"\r\n", b"POST"), 501)
+        self.assertEqual(self.server.stats()["published"], position(self.witness.last_id))
+
+    def test_what_came_before_is_answered(self):
+        self.refused(get(b"/nothing") + b"rubbish\r\n\r\n" + get(b"/nothing"), 404, 400)
+
+    def test_heads_that_are_too_large(self):
+        for request in [get(b"/nothing", b"X: " + b"x" * 20_000 + b"\r\n"), b"x" * 17_000,
+                        get(b"/" + b"x" * 17_000), get(b"/nothing", b"A: 1\r\n" * 100),
+                        get(b"/nothing", b"X: y\r\n" * 200_000)]:
+            with self.subTest(request[:40]):
+                self.refused(request, 431)
+        with Connection(self.server, get(b"/nothing", b"A: 1\r\n" * 99)) as client:  # Host is the hundredth
+            self.assertEqual(client.answer().status, 404)
+            client.send(get(b"/nothing", b"X: " + b"x" * 16_000 + b"\r\n"))
+            self.assertEqual(client.answer().status, 404)
+
+    def test_bodies_that_are_too_large(self):
+        most = 1 << 20
+        with Connection(self.server) as client:
+            for request in [post(b"x" * most), chunked(b"x" * (most - 1), b"x")]:
+                client.send(request)
+                self.assertEqual(client.answer().status, 200)
+                self.assertEqual([len(data) for data in self.witness.data()], [most])
+        for request in [post(b"x" * (most + 1)), chunked(b"x" * most, b"x"), post(b"x" * 2 * most),
+                        post(b"x" * (most + 1), b"/nothing")]:
+            with self.subTest(request[:60]):
+                self.refused(request, 413)
+
+    def test_rubbish(self):
+        randomness = random.Random(5)
+        for size in [1, 10, 100, 1000, 10_000, 100_000]:
+            with self.subTest(size):
+                answer = self.server.exchange(randomness.randbytes(size))
+                self.assertRegex(answer, rb"\AHTTP/1\.1 4\d\d [^\0]*\r\n\r\n")
+
+    def test_requests_that_do_not_end(self):
+        halves = [b"G", b"GET / HTTP/1.1\r\n", get(b"/")[:-2], get(b"/events")[:-1], post(b"xyz")[:-1],
+                  chunked(b"xyz")[:-1], b"\r\n", b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03",
+                  get(b"/publish", b"Content-Length: 9999999999999\r\n", b"POST")]
+        idle = self.connect(self.server, get(b"/nothing"))
+        self.assertEqual(idle.answer().status, 404)
+        clients = [self.connect(self.server, half) for half in halves]
+        self.server.publish("meanwhile")
+        self.assertEqual(self.witness.data(), ["meanwhile"])
+        for half, client in zip(halves, clients):
+            with self.subTest(half):
+                answer = client.answer()
+                self.assertEqual((answer.status, answer.fields.get("Connection")), (408, "close"))
+                self.assertTrue(client.is_over())
+        idle.send(get(b"/nothing"))  # between two requests there is more time
+        self.assertEqual(idle.answer().status, 404)
+
+    def test_requests_that_come_too_slowly(self):
+        """The time counts for the whole request, not from byte to byte."""
+        for start in [b"GET / HTTP/1.1\r\nX: ", get(b"/publish", b"Content-Length: 1000000\r\n", b"POST")]:
+            with self.subTest(start), Connection(self.server, start) as client:
+                client.socket.settimeout(0.02)
+
+                def answered():
+                    try:
+                        client.send(b"x")
+                        client._read()
+                    except TimeoutError:
+                        pass
+                    return client.buffer
+
+                self.assertEqual(wait_until(answered, "an answer")[:12], b"HTTP/1.1 408")
+
+    def test_one_that_asks_and_does_not_read(self):
+        server = self.start("--patience", "400", "--send-buffer", "4096")
+        with socket.socket() as deaf:
+            deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            deaf.connect(("127.0.0.1", server.port))
+            deaf.sendall(get(b"/") * 5)
+            self.assertEqual(server.request("GET", "/nothing")[0].status, 404)
+            wait_until(lambda: server.stats()["connections"] == 1, "the end of its connection")
+
+    def test_one_that_asks_for_much_and_does_not_read(self):
+        server = self.start("--patience", NEVER, "--send-buffer", "4096")
+        with socket.socket() as deaf:
+            deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            deaf.settimeout(LIMIT)
+            deaf.connect(("127.0.0.1", server.port))
+            with self.assertRaises(ConnectionError):
+                for _ in range(100_000):
+                    deaf.sendall(get(b"/") * 100)
+            self.assertEqual(server.stats()["connections"], 1)
+
+
+class HalfClosed(Case):
+    def test_before_during_and_after_a_request(self):
+        server = self.start("--patience", NEVER)
+        stream = self.subscribe(server)
+        for request, status in [
+            (b"", None), (b"GET / HT", None), (get(b"/events")[:-2], None), (post(b"cut off")[:-1], None),
+            (get(b"/nothing"), 404), (get(b"/"), 200), (get(b"/stats"), 200), (post(b"whole"), 200),
+            (get(b"/events"), 200), (b"rubbish\r\n\r\n", 400),
+            (get(b"/nothing", b"Connection: close\r\n"), 404),
+        ]:
+            with self.subTest(request), Connection(server, request) as client:
+                client.socket.shutdown(socket.SHUT_WR)
+                if status:
+                    answer = client.answer()
+                    self.assertEqual(answer.status, status)
+                    self.assertEqual(len(answer.body), int(answer.fields.get("Content-Length", 0)))
+                while client.socket.recv(65536):  # to the end
+                    pass
+        self.assertEqual(stream.data(), ["whole"])
+        wait_until(lambda: server.stats()["connections"] == 2, "all to be gone")
+
+    def test_a_stream(self):
+        server = self.start()
+        witness = self.subscribe(server)
+        for number in range(10):
+            stream = self.subscribe(server)
+            server.publish(str(number))
+            stream.data()
+            stream.socket.shutdown(socket.SHUT_WR)
+            self.assertEqual(stream.events(), [])
+        self.assertEqual(witness.data(10), [str(number) for number in range(10)])
+        self.assertEqual(server.stats()["subscribers"], 1)
+
+
+class Crowds(Case):
+    threads = "1"
+
+    def start(self, *arguments, **options):
+        return super().start("--threads", self.threads, *arguments, **options)
+
+    def test_that_listen_are_all_woken(self):
+        """Whichever thread they are with; without that, events would come once a second."""
+        server = self.start()
+        streams = [self.connect(server) for _ in range(100)]  # at once, so that each thread gets some
+        for stream in streams:
+            stream.send(get(b"/events"))
+        for stream in streams:
+            stream.until(b"\n\n")
+        end = time.monotonic() + LIMIT
+        with Connection(server) as publisher:
+            for number in range(2 * LIMIT):
+                publisher.send(post(b"%d" % number))
+                publisher.answer()
+                for stream in streams:
+                    self.assertTrue(stream.until(b"\n\n").endswith(b"\ndata: %d" % number))
+                self.assertLess(time.monotonic(), end)
+
+    def test_that_say_nothing_hold_nobody_up(self):
+        server = self.start("--patience", "1500")
+        silent = [self.connect(server) for _ in range(400)]
+        stream = self.subscribe(server)
+        server.publish("meanwhile")
+        self.assertEqual(stream.data(), ["meanwhile"])
+        for client in silent:
+            self.assertTrue(client.is_over())
+            client.close()
+        wait_until(lambda: server.stats()["connections"] == 2, "all of them to be gone")
+
+    def test_that_come_and_go_leave_nothing_behind(self):
+        server = self.start("--patience", NEVER, "--events", "100", "--send-buffer", "8192")
+        witness = self.subscribe(server)
+        randomness = random.Random(2)
+
+        def hold_back(client):
+            client.socket.recv(1)
+
+        ways = [
+            (b"", None), (b"GET ", None), (get(b"/", b"X: " + b"x" * 8000 + b"\r\n")[:-1], None),
+            (post(b"x" * 9000)[:-1], None), (get(b"/"), None), (get(b"/"), hold_back),
+            (get(b"/nothing"), Connection.answer), (get(b"/events"), None),
+            (get(b"/events", b"Last-Event-ID: 1\r\n"), hold_back),
+            (get(b"/events?client=a&type=x"), Connection.answer),
+            (get(b"/stats") * 20, None), (b"rubbish\r\n\r\n", hold_back), (b"x" * 16_500, Connection.answer),
+            (get(b"/publish", b"Expect: 100-continue\r\nContent-Length: 1\r\n", b"POST"), hold_back),
+        ]
+
+        def half_close(client):
+            with contextlib.suppress(OSError):  # the server was first
+                client.socket.shutdown(socket.SHUT_WR)
+
+        leavings = [Connection.close, half_close, lambda client: reset(client.socket)]
+
+        def round():
+            for number in range(8):
+                server.publish(f"{number} " + "x" * 1000)
+                clients = []
+                for _ in range(3):
+                    for request, use in ways:
+                        client = Connection(server, request)
+                        if use:
+                            use(client)
+                        clients.append(client)
+                randomness.shuffle(clients)
+                for client in clients:
+                    randomness.choice(leavings)(client)
+                witness.data()
+                for client in clients:
+                    client.close()
+            server.request("POST", "/cut?client=a")
+            wait_until(lambda: server.stats()["connections"] == 2, "all of them to be gone")
+
+        round()
+        before = descriptors(server), memory(server)
+        for _ in range(6):
+            round()
+        wait_until(lambda: descriptors(server) <= before[0], f"no more than {before[0]} descriptors")
+        # Each that is left would keep some KiB. With sanitizers what is freed stays for a while.
+        allowed = 64 << 10 if is_sanitized() else 4 << 10
+        self.assertLess(memory(server), before[1] + allowed)
+        self.assertEqual(server.stats()["subscribers"], 1)
+
+    def test_without_descriptors_wait(self):
+        server = self.start()
+        streams = [self.subscribe(server, "/events?client=a") for _ in range(3)]
+        publisher = self.connect(server, post(b"0"))
+        publisher.answer()
+        limit = descriptors(server) + 4
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (limit, limit))
+        waiting = [self.connect(server, get(b"/events")) for _ in range(10)]
+        for client in waiting[:4]:
+            client.until(b"\n\n")
+        for stream in streams:
+            self.assertEqual(stream.data(), ["0"])
+        used = processor_time(server)
+        for number in range(1, 50):
+            publisher.send(post(str(number).encode()))
+            self.assertEqual(publisher.answer().status, 200)
+            for stream in streams:
+                self.assertEqual(stream.data(), [str(number)])
+            time.sleep(0.01)
+        self.assertEqual(descriptors(server), limit)
+        self.assertLess(processor_time(server) - used, 0.3)  # it does not spin: of that there would be 0.5 s
+        for client in waiting[:4]:
+            client.close()
+        for client in waiting[4:8]:
+            client.until(b"\n\n")
+        publisher.send(post(b"", b"/cut?client=a"))
+        self.assertEqual(publisher.answer().status, 204)
+        publisher.send(post(b"to all"))
+        for client in waiting[8:]:
+            client.until(b"\n\n")
+        publisher.send(post(b"the end"))
+        for client in waiting[8:]:
+            self.assertTrue(client.until(b"the end\n"))
+
+    def test_are_turned_away_where_there_are_too_many(self):
+        server = self.start("--max-connections", "5")
+        streams = [self.subscribe(server) for _ in range(4)]
+        publisher = self.connect(server, post(b"0"))
+        publisher.answer()
+        for _ in range(20):
+            with Connection(server) as client:
+                answer = client.answer()
+                self.assertEqual((answer.status, answer.body), (503, b""))
+                self.assertEqual(answer.fields["Connection"], "close")
+                self.assertGreater(int(answer.fields["Retry-After"]), 0)
+                self.assertTrue(client.is_over())
+        publisher.send(post(b"1"))
+        publisher.answer()
+        for stream in streams:
+            self.assertEqual(stream.data(2), ["0", "1"])
+        streams[0].close()
+
+        def comes_in():
+            with Connection(server) as client, contextlib.suppress(ConnectionError):
+                client.send(get(b"/stats"))
+                return client.answer().body
+
+        stats = json.loads(wait_until(comes_in, "room"))
+        self.assertEqual((stats["connections"], stats["subscribers"]), (5, 3))
+        self.assertGreaterEqual(stats["rejected"], 20)
+
+
+class CrowdsOnFourThreads(Crowds):
+    threads = "4"
+
+
+
+class Slow(Case):
+    """Subscribers that read nothing. An event is more than the kernel takes: they are stuck in the first."""
+
+    threads = "1"
+    COUNT, LOG = 120, 50
+
+    def start(self, *arguments):
+        """A server, deaf ones and a witness, and many events behind the one that the deaf are stuck in."""
+        self.server = super().start("--threads", self.threads, "--send-buffer", "4096",
+                                    "--events", str(self.LOG), "--heartbeat", "100", *arguments)
+        self.witness = self.subscribe(self.server)
+        self.deaf = [self.subscribe(self.server, is_deaf=True) for _ in range(3)]
+        wait_until(lambda: self.server.stats()["subscribers"] == 4, "all of them")
+        self.fill(1, 1)
+        for stream in self.deaf:
+            wait_until(lambda: b"data: 1 " in stream.socket.recv(65536, socket.MSG_PEEK), "the first event")
+        self.fill(2, self.COUNT)
+
+    def fill(self, first, last):
+        """Each event reaches the one who reads before the next is published: it cannot fall behind."""
+        end = time.monotonic() + LIMIT
+        with Connection(self.server) as publisher:
+            for number in range(first, last + 1):
+                publisher.send(post(f"{number} {'x' * 60_000}".encode()))
+                self.assertEqual(publisher.answer().status, 200)
+                self.assertEqual(int(self.witness.data()[0].split()[0]), number)
+                self.assertLess(time.monotonic(), end)
+
+    def numbers(self, events):
+        """Of the events; gaps are shown as what is missing there."""
+        return [("missed", missed(event)) if event.type == "gap" else int(event.data.split()[0])
+                for event in events]
+
+    def check_figures(self, **expected):
+        stats = self.server.stats()
+        self.assertEqual({name: stats[name] for name in expected}, expected)
+        self.assertLess(stats["held_bytes"], (8 << 20) + (256 << 10))
+
+    def test_are_disconnected_where_that_is_the_policy(self):
+        self.start("--on-lag", "disconnect", "--send-timeout", NEVER)
+        wait_until(lambda: self.server.stats()["dropped_slow"] == 3, "them to be dropped")  # who read nothing
+        self.check_figures(held_events=self.LOG, subscribers=1, lagged=3)
+        left = range(self.COUNT - self.LOG + 1, self.COUNT + 1)
+        for stream in self.deaf:
+            self.assertEqual(stream.events(), [])
+            self.assertEqual(position(stream.last_id), 0)  # for of the first event they got a part only
+            with Subscriber(self.server.port, last_id=stream.last_id) as back:
+                events = [back.event() for _ in range(self.LOG + 1)]
+            self.assertEqual(self.numbers(events), [("missed", left[0] - 1), *left])
+        self.fill(self.COUNT + 1, self.COUNT + 2)
+
+    def check_skip(self, first):
+        for stream in self.deaf:
+            self.assertEqual(self.numbers([stream.event(), stream.event()]), [1, ("missed", first - 2)])
+        for left in [range(first, self.COUNT + 1), range(self.COUNT + 1, self.COUNT + 3)]:
+            if self.COUNT + 1 in left:
+                self.fill(left[0], left[-1])
+            for stream in self.deaf:
+                self.assertEqual(self.numbers([stream.event() for _ in left]), list(left))
+        self.check_figures(subscribers=4, dropped_slow=0, lagged=3)
+
+    def test_go_on_with_the_latest_where_that_is_the_policy(self):
+        self.start("--on-lag", "skip-to-latest", "--send-timeout", NEVER)
+        self.check_skip(self.COUNT + 1)
+
+    def test_go_on_with_the_oldest_where_that_is_the_policy(self):
+        self.start("--on-lag", "skip-to-oldest", "--send-timeout", NEVER)
+        self.check_skip(self.COUNT - self.LOG + 1)
+
+    def test_are_dropped_where_they_never_read(self):
+        self.start("--on-lag", "skip-to-latest", "--send-timeout", "500")
+        wait_until(lambda: self.server.stats()["dropped_slow"] == 3, "them to be dropped")
+        self.check_figures(subscribers=1, lagged=0)
+        self.fill(self.COUNT + 1, self.COUNT + 2)  # who is idle is not slow
+
+
+class SlowOnFourThreads(Slow):
+    threads = "4"
+
+
+class Ending(Case):
+    threads = "1"
+
+    def start(self, *arguments, **options):
+        return super().start("--threads", self.threads, *arguments, **options)
+
+    def test_says_farewell_behind_all_that_was_published(self):
+        for number in [signal.SIGTERM, signal.SIGINT]:
+            with self.subTest(number):
+                server = self.start()
+                streams = [self.subscribe(server) for _ in range(30)]
+                typed = [self.subscribe(server, "/events?type=a") for _ in range(10)]
+                for each in ["1", "2"]:
+                    server.publish(each)
+                server.process.send_signal(number)
+                pauses = []
+                for stream in streams + typed:
+                    *events, farewell = stream.events()
+                    expected = ["1", "2"] if stream in streams else []
+                    self.assertEqual([event.data for event in events], expected)
+                    self.assertEqual(stream.rest, [])
+                    self.assertEqual((farewell.type, farewell.id), ("drain", None))
+                    seconds = re.search(r"\A[A-Z][^\n]* ([\d.]+) s\.\Z", farewell.data)[1]
+                    self.assertAlmostEqual(farewell.retry / 1000, float(seconds), delta=0.0501)
+                    pauses.append(farewell.retry)
+                self.assertTrue(all(1000 <= pause <= 11_000 for pause in pauses), pauses)
+                self.assertGreater(len(set(pauses)), 20)  # of 40 among 10,001 even 30 would be a wonder
+                self.assertGreater(max(pauses) - min(pauses), 2000)
+                self.assertEqual(server.wait(), 0)
+                self.assertEqual(server.errors, [])
+
+    def test_under_load(self):
+        """Everybody gets what was accepted; who was cut just before resumes, or is told."""
+        server = self.start()
+        streams = [self.subscribe(server, f"/events?client=c{number}") for number in range(20)]
+        accepted, refused = collections.defaultdict(list), set()
+
+        def publish(name):
+            with Connection(server) as client, contextlib.suppress(OSError, AssertionError):
+                for number in itertools.count():  # until the server is gone
+                    client.send(post(f"{name} {number} {'x' * 100}".encode()))
+                    answer = client.answer()
+                    if answer.status != 200:
+                        return refused.add(answer.status)
+                    accepted[name].append(position(answer.body.decode()))
+
+        def come_and_go():
+            with contextlib.suppress(OSError, AssertionError, http.client.HTTPException):
+                while True:
+                    Subscriber(server.port, last_id=streams[0].last_id).close()
+
+        with in_threads([(Subscriber.events, stream) for stream in streams]) as read, \
+                in_threads([(publish, name) for name in range(4)] + [(come_and_go,)]):
+            wait_until(lambda: sum(map(len, list(accepted.values()))) >= 400, "events")
+            server.process.send_signal(signal.SIGTERM)
+            self.assertEqual(server.wait(), 0)
+        self.assertEqual(server.errors, [])
+        self.assertLessEqual(refused, {503})
+        ids = {id for each in accepted.values() for id in each}
+        for events in read.values():
+            *events, farewell = events
+            self.assertEqual(farewell.type, "drain")
+            got = [position(event.id) for event in events]
+            self.assertEqual(got, list(range(1, len(got) + 1)))
+            self.assertLessEqual(ids, set(got))
+
+    def test_is_not_held_up(self):
+        """By those that read nothing, or say half of what they want to."""
+        server = self.start("--send-buffer", "4096", "--events", "100", "--send-timeout", "0",
+                            "--patience", NEVER, "--drain", "500")
+        witness = self.subscribe(server)
+        for _ in range(3):
+            self.subscribe(server, is_deaf=True)
+        wait_until(lambda: server.stats()["subscribers"] == 4, "all of them")
+        for number in range(100):
+            server.publish(f"{number} {'x' * 2000}")
+            witness.data()
+        half = self.connect(server, get(b"/")[:-2])
+        wait_until(lambda: server.stats()["connections"] == 6, "all of them")
+        server.process.send_signal(signal.SIGTERM)
+        self.assertEqual(witness.event().type, "drain")
+        server.process.send_signal(signal.SIGTERM)  # it has heard already
+        with self.assertRaises(AssertionError):
+            half.answer()
+        self.assertEqual(server.wait(), 0)
+        self.assertEqual(server.errors, [])
+
+    def test_a_request_that_has_begun_is_answered(self):
+        server = self.start("--drain", NEVER)
+        stream = self.subscribe(server)
+        idle, silent = self.connect(server, get(b"/nothing")), self.connect(server)
+        self.assertEqual(idle.answer().status, 404)
+        client, other = self.connect(server, get(b"/nothing")[:-2]), self.connect(server, post(b"late")[:-1])
+        wait_until(lambda: server.stats()["connections"] == 6, "all of them")
+        server.process.send_signal(signal.SIGTERM)
+        self.assertEqual([event.type for event in stream.events()], ["drain"])
+        self.assertTrue(idle.is_over())
+        self.assertTrue(silent.is_over())
+        too_late = self.connect(server, get(b"/nothing"))
+        client.send(b"\r\n", get(b"/nothing"))
+        self.assertEqual(client.answer().status, 404)
+        self.assertTrue(client.is_over())
+        other.send(b"e")  # nobody would get it
+        self.assertEqual(other.answer().status, 503)
+        self.assertTrue(other.is_over())
+        client.close()
+        other.close()
+        self.assertEqual(server.wait(), 0)
+        if self.threads == "1":  # else one of them may not have heard yet
+            with contextlib.suppress(ConnectionError):
+                self.assertTrue(too_late.is_over())
+
+    def test_a_stream_that_begins_is_told_as_well(self):
+        server = self.start("--drain", NEVER)
+        stream = self.subscribe(server)
+        fields = f"Last-Event-ID: {stream.last_id}\r\n".encode()
+        server.publish("1")
+        stream.data()
+        late = self.connect(server, get(b"/events", fields)[:-2])
+        wait_until(lambda: server.stats()["connections"] == 3, "both")
+        server.process.send_signal(signal.SIGTERM)
+        self.assertEqual([event.type for event in stream.events()], ["drain"])
+        late.send(b"\r\n")
+        self.assertEqual(late.until(b"\n\n").count(b"retry"), 1)
+        self.assertTrue(late.until(b"\n\n").endswith(b"data: 1"))
+        self.assertIn(b"event: drain\n", late.until(b"\n\n"))
+        self.assertTrue(late.is_over())
+        self.assertEqual(server.wait(), 0)
+
+    def test_and_beginning_anew_on_the_same_port(self):
+        server = self.start()
+        stream = self.subscribe(server)
+        server.publish("before")
+        server.process.send_signal(signal.SIGTERM)
+        self.assertEqual([event.type for event in stream.events()], ["message", "drain"])
+        self.assertEqual(server.wait(), 0)
+        with self.assertRaises(ConnectionRefusedError):
+            server.connect()
+        successor = self.start(port=server.port)
+        successor.publish("after")
+        back = self.subscribe(successor, last_id=stream.last_id)
+        self.assertEqual([back.event().data, *back.data()], ['{"missed":null}', "after"])
+
+
+class EndingOnFourThreads(Ending):
+    threads = "4"
+
+
+class TheProgram(Case):
+    def test_a_port_in_use(self):
+        server = self.start()
+        result = run("live_server", "--port", str(server.port))
+        self.assertEqual((result.returncode, result.stdout), (1, b""))
+        self.assertRegex(result.stderr.decode(),
+                         rf"\Alive_server: cannot listen on 127\.0\.0\.1:{server.port}: [^\n]+\n\Z")
+
+    def test_bad_command_lines(self):
+        for arguments in [["--port"], ["--port", "65536"], ["--threads", "0"], ["--on-lag", "wait"],
+                          ["--events", "0"], ["--bytes", "1"], ["--tick=-1"], ["--drain", "0"], ["--bogus"],
+                          ["operand"]]:
+            with self.subTest(arguments):
+                result = run("live_server", *arguments)
+                self.assertEqual((result.returncode, result.stdout), (2, b""))
+                self.assertRegex(result.stderr.decode(),
+                                 r"\Alive_server: [^\n]+\nTry 'live_server --help'\.\n\Z")
+
+    def test_help(self):
+        result = run("live_server", "--help")
+        self.assertEqual((result.returncode, result.stderr), (0, b""))
+        self.assertIn(b"--on-lag POLICY", result.stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()
