@@ -6,19 +6,16 @@
 // which is the id of its events: one that comes back with Last-Event-ID goes on from there.
 #include "raw_server_page.hpp"
 #include "support/http_head.hpp"
+#include "support/listener.hpp"
 #include "support/program.hpp"
 #include "support/socket.hpp"
 
 #include <sse/encoder.hpp>
 #include <sse/fmt.hpp>
 
-#include <fcntl.h>
 #include <fmt/chrono.h>
 #include <fmt/core.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -54,7 +51,7 @@ Serves events at /stream and a page that shows them at /.
 )";
 
 constexpr std::size_t max_head_bytes = 8 * 1024;
-constexpr std::size_t max_unsent_bytes = 64 * 1024;
+constexpr int max_unsent_bytes = 64 * 1024;
 constexpr auto accept_pause = 1s;
 constexpr std::string_view time_format = "{:%FT%TZ}";
 
@@ -66,27 +63,6 @@ struct settings {
     std::chrono::milliseconds patience = 10s;
     bool help = false;
 };
-
-// Where SIGINT and SIGTERM write a byte: poll() then sees also a signal that came just before it.
-int stop_end = -1;
-
-extern "C" void stop(int) {
-    const int saved = errno;
-    [[maybe_unused]] const auto written = ::write(stop_end, "", 1);
-    errno = saved;
-}
-
-// Can be read once the program is to stop.
-support::descriptor stop_on_signals() {
-    std::array<int, 2> ends{};
-    if (::pipe2(ends.data(), O_NONBLOCK | O_CLOEXEC) != 0)
-        throw std::system_error(errno, std::generic_category(), "pipe2");
-    stop_end = ends[1];  // for as long as the program runs
-    struct sigaction action {};
-    action.sa_handler = stop;
-    for (const int signal : {SIGINT, SIGTERM}) ::sigaction(signal, &action, nullptr);
-    return support::descriptor(ends[0]);
-}
 
 enum class stage {
     request,   // it sends its request
@@ -116,41 +92,6 @@ void say(int file, fmt::format_string<Args...> format, Args&&... args) {
 
 std::tm utc() { return fmt::gmtime(std::time(nullptr)); }
 
-bool would_block() noexcept { return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR; }
-
-// As in "127.0.0.1:8080".
-std::string name_of(const sockaddr_storage& address, socklen_t size) {
-    std::array<char, NI_MAXHOST> host{};
-    std::array<char, NI_MAXSERV> port{};
-    const int error = ::getnameinfo(reinterpret_cast<const sockaddr*>(&address), size, host.data(),
-                                    host.size(), port.data(), port.size(), NI_NUMERICHOST | NI_NUMERICSERV);
-    if (error != 0) return "?";
-    const bool brackets = address.ss_family == AF_INET6;
-    return fmt::format("{}{}{}:{}", brackets ? "[" : "", host.data(), brackets ? "]" : "", port.data());
-}
-
-support::descriptor listen_on(const std::string& host, std::uint16_t port) {
-    const support::addresses list = support::resolve(host, std::to_string(port), AI_PASSIVE);
-    int error = 0;
-    for (const addrinfo* each = list.get(); each != nullptr; each = each->ai_next) {
-        constexpr int type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
-        support::descriptor socket(::socket(each->ai_family, type, each->ai_protocol));
-        const auto set = [&socket](int level, int option, int value) {
-            return ::setsockopt(socket.get(), level, option, &value, sizeof value) == 0;
-        };
-        // The clients' sockets inherit the last two: events leave at once, and what the kernel holds of those
-        // that were not read is bounded too.
-        if (socket && set(SOL_SOCKET, SO_REUSEADDR, 1) && set(IPPROTO_TCP, TCP_NODELAY, 1) &&
-            set(SOL_SOCKET, SO_SNDBUF, static_cast<int>(max_unsent_bytes)) &&
-            ::bind(socket.get(), each->ai_addr, each->ai_addrlen) == 0 &&
-            ::listen(socket.get(), SOMAXCONN) == 0)
-            return socket;
-        error = errno;
-    }
-    throw std::system_error(error, std::generic_category(),
-                            fmt::format("cannot listen on {}:{}", host, port));
-}
-
 struct request_line {
     std::string_view method, path, version;
 };
@@ -178,15 +119,9 @@ std::optional<std::uint64_t> parse_id(std::string_view text) {
 class server {
 public:
     explicit server(const settings& wanted)
-        : settings_(wanted), listener_(listen_on(wanted.host, wanted.port)) {}
+        : settings_(wanted), listener_(support::listen_on(wanted.host, wanted.port, max_unsent_bytes)) {}
 
-    std::string name() const {
-        sockaddr_storage address{};
-        socklen_t size = sizeof address;
-        if (::getsockname(listener_.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0)
-            throw std::system_error(errno, std::generic_category(), "getsockname");
-        return name_of(address, size);
-    }
+    std::string name() const { return support::name_of(listener_); }
 
     // Until `stopped` can be read.
     void run(const support::descriptor& stopped) {
@@ -234,9 +169,9 @@ private:
                                                  &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
             if (socket) {
                 clients_.push_back({.socket = std::move(socket),
-                                    .name = name_of(address, size),
+                                    .name = support::name_of(address, size),
                                     .deadline = now_ + settings_.patience});
-            } else if (would_block()) {
+            } else if (support::would_block()) {
                 return;
             } else if (errno != ECONNABORTED) {
                 // No descriptors or no memory: the client waits in the queue, for which poll() would come
@@ -258,7 +193,7 @@ private:
     void read(client& peer) {
         std::array<char, 4096> bytes;
         const auto count = ::recv(peer.socket.get(), bytes.data(), bytes.size(), 0);
-        if (count < 0 && would_block()) return;
+        if (count < 0 && support::would_block()) return;
         // Who has nothing more to say has left: that is how browsers and curl close a stream.
         if (count <= 0) return leave(peer, count == 0 ? "" : "connection lost");
         if (peer.at != stage::request) return;  // whatever else it has to say
@@ -275,7 +210,7 @@ private:
     void write(client& peer) {
         if (peer.at == stage::gone) return;
         const auto count = ::send(peer.socket.get(), peer.unsent.data(), peer.unsent.size(), MSG_NOSIGNAL);
-        if (count < 0 && would_block()) return;
+        if (count < 0 && support::would_block()) return;
         if (count < 0) return leave(peer, "connection lost");
         peer.unsent.erase(0, static_cast<std::size_t>(count));
         if (peer.at == stage::answer && peer.unsent.empty()) {
@@ -368,7 +303,7 @@ private:
     // After each event: whoever does not read must not fill the memory.
     void check(client& peer, sse::error error = {}) {
         if (error) leave(peer, error.message());
-        else if (peer.unsent.size() > max_unsent_bytes) leave(peer, "does not read");
+        else if (peer.unsent.size() > std::size_t{max_unsent_bytes}) leave(peer, "does not read");
     }
 
     void leave(client& peer, std::string_view why = {}) {
@@ -410,7 +345,7 @@ int raw_server(support::command_line arguments) {
     }
 
     server events(wanted);
-    const support::descriptor stopped = stop_on_signals();
+    const support::descriptor stopped = support::stop_on_signals();
     say(STDOUT_FILENO, "listening on http://{}/\n", events.name());
     events.run(stopped);
     return 0;

@@ -25,7 +25,8 @@ class Page(unittest.TestCase):
         cls.addClassCleanup(cls.browser.quit)
 
     def start(self, *arguments, **options):
-        return self.enterContext(LiveServer("--tick", "50", "--retry", "200", *arguments, **options))
+        server = LiveServer("--threads", "1", "--tick", "50", "--retry", "200", *arguments, **options)
+        return self.enterContext(server)
 
     def open(self, server):
         """The page, with a list of its own of what comes: [type, ID, data]."""
