@@ -34,7 +34,7 @@ class Proxied(unittest.TestCase):
         server = self.start()
         nginx = self.start_nginx(server)
         streams = [self.subscribe(nginx) for _ in range(5)]
-        self.assertEqual(server.stats()["subscribers"], 5)
+        wait_until(lambda: server.stats()["subscribers"] == 5, "all of them")
         for stream in streams:
             stream.close()
         wait_until(lambda: server.stats()["subscribers"] == 0, "all to be gone")

@@ -15,7 +15,7 @@ import threading
 import time
 import unittest
 
-from support import LIMIT, LiveServer, Subscriber, chunk, program, read_all, reset, run, wait_until
+from support import LIMIT, LiveServer, Subscriber, chunk, program, reset, run, wait_until
 
 HOST = b"Host: x\r\n"
 ID = r"[0-9a-f]{12}-\d+"
@@ -405,6 +405,9 @@ class Events(Case):
             self.assertTrue(0 <= tick["value"] <= 100)
         self.assertEqual([tick["t"] for tick in ticks], sorted(tick["t"] for tick in ticks))
         self.assertGreater(ticks[0]["t"], 1_700_000_000_000)
+        since_ever = self.subscribe(server, "/events?type=tick", "unknown")
+        self.assertEqual(since_ever.event().type, "gap")
+        self.assertEqual(json.loads(since_ever.data()[0])["n"], 1)
         while not (event := stream.event()).type == "stats":
             pass
         self.assertEqual(set(json.loads(event.data)), set(server.stats()))
@@ -421,6 +424,7 @@ class Figures(Case):
         server = self.start("--threads", "3", "--events", "20")
         raw = [self.connect(server, get(b"/events")) for _ in range(3)]
         named = self.subscribe(server, "/events?client=me")
+        wait_until(lambda: server.stats()["subscribers"] == 4, "all of them")
         answer, body = server.request("GET", "/stats")
         self.assertEqual(answer.getheader("Content-Type"), "application/json")
         self.assertEqual(answer.getheader("Cache-Control"), "no-store")
@@ -442,8 +446,9 @@ class Figures(Case):
             self.assertEqual(server.request("GET", target)[0].status, status)
         self.assertEqual(server.exchange(b"\0\r\n\r\n")[:12], b"HTTP/1.1 400")
         wait_until(lambda: server.stats()["connections"] == 4, "all but three, and who asks, to be gone")
+        wait_until(lambda: server.stats()["subscribers"] == 3, "the one that was cut to be gone")
         stats = server.stats()
-        self.assertEqual((stats["subscribers"], stats["published"], stats["held_events"]), (3, 30, 20))
+        self.assertEqual((stats["published"], stats["held_events"]), (30, 20))
         self.assertEqual((stats["cut"], stats["rejected"]), (1, 4))
         self.assertEqual((stats["lagged"], stats["dropped_slow"]), (0, 0))
         self.assertGreaterEqual(stats["held_bytes"], 20 * 100)
@@ -746,7 +751,7 @@ class BadInput(Case):
             with self.assertRaises(ConnectionError):
                 for _ in range(100_000):
                     deaf.sendall(get(b"/") * 100)
-            self.assertEqual(server.stats()["connections"], 1)
+            wait_until(lambda: server.stats()["connections"] == 1, "it to be gone")
 
 
 class HalfClosed(Case):
@@ -780,7 +785,7 @@ class HalfClosed(Case):
             stream.socket.shutdown(socket.SHUT_WR)
             self.assertEqual(stream.events(), [])
         self.assertEqual(witness.data(10), [str(number) for number in range(10)])
-        self.assertEqual(server.stats()["subscribers"], 1)
+        wait_until(lambda: server.stats()["subscribers"] == 1, "all others to be gone")
 
 
 class Crowds(Case):
@@ -868,9 +873,11 @@ class Crowds(Case):
         # Each that is left would keep some KiB. With sanitizers what is freed stays for a while.
         allowed = 64 << 10 if is_sanitized() else 4 << 10
         self.assertLess(memory(server), before[1] + allowed)
-        self.assertEqual(server.stats()["subscribers"], 1)
+        wait_until(lambda: server.stats()["subscribers"] == 1, "all but the witness to be gone")
 
     def test_without_descriptors_wait(self):
+        if b"__ubsan_handle" in program_bytes():
+            self.skipTest("UBSan needs descriptors for its checks")
         server = self.start()
         streams = [self.subscribe(server, "/events?client=a") for _ in range(3)]
         publisher = self.connect(server, post(b"0"))
@@ -927,14 +934,15 @@ class Crowds(Case):
                 client.send(get(b"/stats"))
                 return client.answer().body
 
-        stats = json.loads(wait_until(comes_in, "room"))
-        self.assertEqual((stats["connections"], stats["subscribers"]), (5, 3))
+        self.assertEqual(json.loads(wait_until(comes_in, "room"))["connections"], 5)
+        publisher.send(get(b"/stats"))
+        stats = json.loads(publisher.answer().body)
+        self.assertEqual(stats["subscribers"], 3)
         self.assertGreaterEqual(stats["rejected"], 20)
 
 
 class CrowdsOnFourThreads(Crowds):
     threads = "4"
-
 
 
 class Slow(Case):
@@ -965,10 +973,16 @@ class Slow(Case):
                 self.assertEqual(int(self.witness.data()[0].split()[0]), number)
                 self.assertLess(time.monotonic(), end)
 
-    def numbers(self, events):
-        """Of the events; gaps are shown as what is missing there."""
-        return [("missed", missed(event)) if event.type == "gap" else int(event.data.split()[0])
-                for event in events]
+    def numbers(self, stream, count):
+        """Of the next events; gaps are shown as what is missing there."""
+        result = []
+        end = time.monotonic() + LIMIT
+        for _ in range(count):
+            event = stream.event()
+            is_gap = event.type == "gap"
+            result.append(("missed", missed(event)) if is_gap else int(event.data.split()[0]))
+            self.assertLess(time.monotonic(), end)
+        return result
 
     def check_figures(self, **expected):
         stats = self.server.stats()
@@ -984,18 +998,17 @@ class Slow(Case):
             self.assertEqual(stream.events(), [])
             self.assertEqual(position(stream.last_id), 0)  # for of the first event they got a part only
             with Subscriber(self.server.port, last_id=stream.last_id) as back:
-                events = [back.event() for _ in range(self.LOG + 1)]
-            self.assertEqual(self.numbers(events), [("missed", left[0] - 1), *left])
+                self.assertEqual(self.numbers(back, self.LOG + 1), [("missed", left[0] - 1), *left])
         self.fill(self.COUNT + 1, self.COUNT + 2)
 
     def check_skip(self, first):
         for stream in self.deaf:
-            self.assertEqual(self.numbers([stream.event(), stream.event()]), [1, ("missed", first - 2)])
+            self.assertEqual(self.numbers(stream, 2), [1, ("missed", first - 2)])
         for left in [range(first, self.COUNT + 1), range(self.COUNT + 1, self.COUNT + 3)]:
             if self.COUNT + 1 in left:
                 self.fill(left[0], left[-1])
             for stream in self.deaf:
-                self.assertEqual(self.numbers([stream.event() for _ in left]), list(left))
+                self.assertEqual(self.numbers(stream, len(left)), list(left))
         self.check_figures(subscribers=4, dropped_slow=0, lagged=3)
 
     def test_go_on_with_the_latest_where_that_is_the_policy(self):
