@@ -16,6 +16,8 @@
 #include <sse/session.hpp>
 
 #include <fmt/core.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -33,6 +35,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <random>
 #include <string>
@@ -54,7 +57,8 @@ Serves a page at /, events at /events, figures at /stats, and takes events at /p
 
   --host HOST          the address to listen on (default 127.0.0.1)
   --port N             the port; 0: any that is free (default 8080)
-  --origin ORIGIN      whose pages may read and publish, besides the server's own; may be given again
+  --origin ORIGIN      whose pages may read and publish, besides the server's own; may be given again; behind
+                       a proxy that changes Host, the server's own too
   --threads N          that serve (default: one for each core)
   --max-connections N  more are turned away with 503 (default 100000)
   --patience MS        how long a request, or taking an answer, may last (default 10000)
@@ -93,7 +97,7 @@ struct settings {
     bool help = false;
 };
 
-// What the figures are made of. Each is changed by one thread, or seldom.
+// What the figures are made of, by all threads.
 struct counters {
     std::atomic<std::uint64_t> connections{0};
     std::atomic<std::uint64_t> delivered_bytes{0};
@@ -204,9 +208,8 @@ public:
           listener_(listener),
           epoll_(::epoll_create1(EPOLL_CLOEXEC)),
           wake_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
-        if (!epoll_ || !wake_) throw std::system_error(errno, std::generic_category(), "epoll");
-        watch(EPOLL_CTL_ADD, wake_, EPOLLIN, &wake_);
-        listen();
+        if (!epoll_ || !wake_ || !watch(EPOLL_CTL_ADD, wake_, EPOLLIN, &wake_) || !listen())
+            throw std::system_error(errno, std::generic_category(), "epoll");
     }
 
     // From any thread
@@ -216,7 +219,7 @@ public:
     void cut(const std::string& name) {
         {
             const std::lock_guard lock(mutex_);
-            to_cut_.push_back(name);
+            if (std::find(to_cut_.begin(), to_cut_.end(), name) == to_cut_.end()) to_cut_.push_back(name);
         }
         wake();
     }
@@ -240,7 +243,9 @@ public:
                 const epoll_event& each = happened[static_cast<std::size_t>(i)];
                 if (each.data.ptr == &wake_) is_woken = true;
                 else if (each.data.ptr == this) accept_clients();
-                else serve(*static_cast<client*>(each.data.ptr), each.events);
+                else
+                    guard(*static_cast<client*>(each.data.ptr),
+                          [&](client& peer) { serve(peer, each.events); });
             }
             if (is_woken) {
                 eventfd_t ignored = 0;
@@ -260,53 +265,68 @@ public:
     }
 
 private:
+    // What goes wrong with one client, as when memory is short, is the end of that one alone.
+    template <class Use>
+    void guard(client& each, Use use) {
+        try {
+            use(each);
+        } catch (const std::exception&) {
+            remove(each);
+        }
+    }
+
     // Backwards: one that goes is replaced by the last.
     template <class Use>
     void for_each_client(Use use) {
-        for (std::size_t i = clients_.size(); i-- != 0;) use(*clients_[i]);
+        for (std::size_t i = clients_.size(); i-- != 0;) guard(*clients_[i], use);
     }
 
-    void watch(int operation, const support::descriptor& what, std::uint32_t events, void* data) const {
+    bool watch(int operation, const support::descriptor& what, std::uint32_t events, void* data) const {
         epoll_event event{};
         event.events = events;
         event.data.ptr = data;
-        if (::epoll_ctl(epoll_.get(), operation, what.get(), &event) != 0)
-            throw std::system_error(errno, std::generic_category(), "epoll_ctl");
+        return ::epoll_ctl(epoll_.get(), operation, what.get(), &event) == 0;
     }
 
     // Of the threads that wait for a connection one is woken, not all.
-    void listen() {
-        watch(EPOLL_CTL_ADD, listener_, EPOLLIN | EPOLLEXCLUSIVE, this);
-        is_listening_ = true;
-    }
+    bool listen() { return is_listening_ = watch(EPOLL_CTL_ADD, listener_, EPOLLIN | EPOLLEXCLUSIVE, this); }
+
     void stop_listening() {
         if (std::exchange(is_listening_, false)) watch(EPOLL_CTL_DEL, listener_, 0, this);
     }
 
     // Clients
 
+    // Where there are no descriptors or there is no memory, the client waits in the queue, which would wake
+    // this thread again and again. The sweep listens anew.
     void accept_clients() {
-        for (int left = 64; left != 0; --left) {
-            support::descriptor socket(
-                ::accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
-            if (!socket) {
-                if (support::would_block() || errno == ECONNABORTED) return;
-                // No descriptors or no memory: the client waits in the queue, which would wake this thread again
-                // and again. The sweep listens anew.
-                return stop_listening();
+        try {
+            for (int left = 64; left != 0; --left) {
+                support::descriptor socket(
+                    ::accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+                if (!socket && (support::would_block() || errno == ECONNABORTED)) return;
+                if (!socket || !add(std::move(socket))) return stop_listening();
             }
-            if (server_.figures.connections.load(std::memory_order_relaxed) >=
-                server_.options.max_connections) {
-                turn_away(socket);
-                continue;
-            }
-            auto added = std::make_unique<client>(client{
-                .socket = std::move(socket), .index = clients_.size(), .http = std::make_unique<exchange>()});
-            added->http->deadline = now_ + server_.options.patience;
-            watch(EPOLL_CTL_ADD, added->socket, EPOLLIN | EPOLLRDHUP, added.get());
-            clients_.push_back(std::move(added));
-            count(server_.figures.connections);
+        } catch (const std::bad_alloc&) {
+            stop_listening();
         }
+    }
+
+    bool add(support::descriptor socket) {
+        if (server_.figures.connections.load(std::memory_order_relaxed) >= server_.options.max_connections) {
+            turn_away(socket);
+            return true;
+        }
+        auto added = std::make_unique<client>(client{
+            .socket = std::move(socket), .index = clients_.size(), .http = std::make_unique<exchange>()});
+        added->http->deadline = now_ + server_.options.patience;
+        client& peer = *added;
+        clients_.push_back(std::move(added));
+        gone_.reserve(clients_.capacity());  // to remove one must not fail
+        count(server_.figures.connections);
+        if (watch(EPOLL_CTL_ADD, peer.socket, EPOLLIN | EPOLLRDHUP, &peer)) return true;
+        remove(peer);
+        return false;
     }
 
     void turn_away(const support::descriptor& socket) {
@@ -332,21 +352,31 @@ private:
 
     void serve(client& peer, std::uint32_t happened) {
         if (peer.is_gone) return;
-        if ((happened & EPOLLERR) != 0) return remove(peer);
+        if ((happened & EPOLLERR) != 0) return lose(peer);
         if ((happened & EPOLLOUT) != 0) {
             unblock(peer);
+            if (peer.is_gone) return;
             peer.stream ? pump(peer) : flush(peer);
         }
         if ((happened & (EPOLLIN | EPOLLRDHUP | EPOLLHUP)) != 0 && !peer.is_gone) read(peer);
     }
 
+    // The connection is broken: where the kernel has waited for the client in vain, it was too slow.
+    void lose(client& peer) {
+        int error = 0;
+        socklen_t size = sizeof error;
+        static_cast<void>(::getsockopt(peer.socket.get(), SOL_SOCKET, SO_ERROR, &error, &size));
+        if (peer.stream && error == ETIMEDOUT) count(server_.figures.dropped_slow);
+        remove(peer);
+    }
+
     void block(client& peer) {
-        if (!std::exchange(peer.is_blocked, true))
-            watch(EPOLL_CTL_MOD, peer.socket, EPOLLIN | EPOLLRDHUP | EPOLLOUT, &peer);
+        if (std::exchange(peer.is_blocked, true)) return;
+        if (!watch(EPOLL_CTL_MOD, peer.socket, EPOLLIN | EPOLLRDHUP | EPOLLOUT, &peer)) remove(peer);
     }
     void unblock(client& peer) {
-        if (std::exchange(peer.is_blocked, false))
-            watch(EPOLL_CTL_MOD, peer.socket, EPOLLIN | EPOLLRDHUP, &peer);
+        if (!std::exchange(peer.is_blocked, false)) return;
+        if (!watch(EPOLL_CTL_MOD, peer.socket, EPOLLIN | EPOLLRDHUP, &peer)) remove(peer);
     }
 
     // Bytes that have been sent; none if the socket takes no more, or the client has gone.
@@ -399,8 +429,8 @@ private:
         sse::response head = sse::stream_response(request.headers, server_.options.cors);
         head.headers.push_back({"Connection", "close"});
         std::string first = std::move(peer.http->unsent);
-        if (sse::write_head(first, head))
-            return answer(peer, 400, "Bad Request", "the Origin is malformed\n");
+        static_cast<void>(
+            sse::write_head(first, head));  // of the request it repeats but an origin that we know
         const std::string_view id = sse::find_header(request.headers, "Last-Event-ID").value_or("");
         peer.stream.emplace(server_.options.subscriber, server_.channel.subscribe(id, std::move(wanted)),
                             std::move(first), now_);
@@ -416,14 +446,13 @@ private:
             const std::lock_guard lock(mutex_);
             names.swap(to_cut_);
         }
-        for (const std::string& name : names) {
-            for_each_client([&](client& each) {
-                if (!each.stream || each.name != name) return;
-                each.stream->kick();
-                count(server_.figures.cut);
-                pump(each);
-            });
-        }
+        if (names.empty()) return;
+        for_each_client([&](client& each) {
+            if (!each.stream || std::find(names.begin(), names.end(), each.name) == names.end()) return;
+            each.stream->kick();
+            count(server_.figures.cut);
+            pump(each);
+        });
     }
 
     // All that takes too long, or has been idle.
@@ -478,6 +507,9 @@ private:
                 http.is_idle = bytes.empty();
                 http.deadline = now_ + server_.options.patience;
             }
+            if (http.unsent.size() <= max_unsent_bytes) continue;
+            flush(peer);
+            if (peer.is_gone) return;
             if (http.unsent.size() > max_unsent_bytes) return remove(peer);  // it asks, and does not read
         }
         flush(peer);
@@ -485,19 +517,25 @@ private:
 
     void expect(client& peer) {
         exchange& http = *peer.http;
-        const auto expected = sse::find_header(http.reader.request().headers, "Expect");
-        if (expected && sse::equal_ignoring_case(*expected, "100-continue"))
+        const sse::headers& fields = http.reader.request().headers;
+        const std::string_view digits = sse::find_header(fields, "Content-Length").value_or("");
+        std::uint64_t length = 0;
+        std::from_chars(digits.data(), digits.data() + digits.size(), length);
+        if (length > max_body_bytes) return refuse_body(peer);
+        const std::string_view expected = sse::find_header(fields, "Expect").value_or("");
+        if (http.reader.takes_chunks() && sse::equal_ignoring_case(expected, "100-continue"))
             http.unsent += "HTTP/1.1 100 Continue\r\n\r\n";
+    }
+
+    void refuse_body(client& peer) {
+        peer.http->is_closing = true;
+        answer(peer, 413, "Content Too Large", "");
     }
 
     void take_body(client& peer, std::string_view bytes) {
         exchange& http = *peer.http;
-        if (bytes.size() <= max_body_bytes - http.body.size()) {
-            http.body += bytes;
-        } else {
-            http.is_closing = true;
-            answer(peer, 413, "Content Too Large", "");
-        }
+        if (bytes.size() > max_body_bytes - http.body.size()) return refuse_body(peer);
+        http.body += bytes;
     }
 
     void refuse(client& peer, sse::error error) {
@@ -538,7 +576,7 @@ private:
     // Whether another origin's page sends it: any may make the browser of whoever looks at it do so.
     bool is_foreign(const sse::request& request) const {
         const auto from = sse::find_header(request.headers, "Origin");
-        if (!from || *from == fmt::format("http://{}", sse::authority(request.url))) return false;
+        if (!from || from->ends_with("://" + sse::authority(request.url))) return false;  // also behind TLS
         const std::vector<std::string>& allowed = server_.options.cors.origins;
         return std::none_of(allowed.begin(), allowed.end(),
                             [&](const std::string& each) { return each == "*" || each == *from; });
@@ -567,8 +605,8 @@ private:
         }
         if (http.is_idle) http.deadline = now_ + keep_alive;
         if (http.is_closing && !std::exchange(http.is_over, true)) {
-            // Closing at once would reset the connection if the client is still sending, and the answer could be
-            // lost with it.
+            // Closing at once would reset the connection if the client is still sending, and the answer could
+            // be lost with it.
             ::shutdown(peer.socket.get(), SHUT_WR);
             http.deadline = now_ + linger;
         }
@@ -584,37 +622,62 @@ private:
 
     void cut_by_name(client& peer) {
         const std::string name = first_parameter(peer.http->reader.request().url.target, "client");
-        if (!name.empty()) server_.cut(name);  // most have none
+        if (!name.empty() && name.size() <= max_name_bytes) server_.cut(name);  // most have none
         answer(peer, 204, "No Content", "");
     }
 
     void publish(client& peer) {
         const exchange& http = *peer.http;
         const sse::request& request = http.reader.request();
-        std::vector<sse::event> events;  // which own what the messages point to
-        const std::string_view type = sse::find_header(request.headers, "Content-Type").value_or("");
-        if (sse::is_event_stream(type)) {
-            sse::parser parser;
-            const auto take = [&](const sse::event_view& event) { events.emplace_back(event); };
-            static_cast<void>(parser.feed(http.body, take));  // there is a bound on the body
-        } else {
-            sse::event event;
-            event.type = first_parameter(request.url.target, "event");
-            event.data = http.body;
-            events.push_back(std::move(event));
-        }
+        sse::headers readable_by;
+        sse::add_cors(request.headers, server_.options.cors, readable_by);
+        const auto say = [&](int status, std::string reason, std::string_view text) {
+            answer(peer, status, std::move(reason), fmt::format("{}\n", text), readable_by);
+        };
+        std::vector<sse::event> events = events_of(request, http.body);
+        if (events.empty()) return say(400, "Bad Request", "no event");
         std::vector<sse::message> messages;
+        std::size_t size = 0;
         for (const sse::event& each : events) {
+            if (each.type == "gap" || each.type == "drain")
+                return say(403, "Forbidden", "that is for the server to say");
             sse::message message{.data = each.data};
             if (!each.type.empty() && each.type != "message") message.event = each.type;
+            size += sse::encoded_size(message);
             messages.push_back(message);
         }
+        // More at once than the log holds would leave everybody behind.
+        if (messages.size() > most_at_once() || size > server_.options.log.bytes / 2)
+            return say(413, "Content Too Large", "too many events, or too large ones");
         const sse::publish_result published = server_.channel.publish(messages);
-        if (published.error)
-            return answer(peer, 400, "Bad Request", fmt::format("{}\n", published.error.message()));
+        if (published.error == sse::errc::event_too_large)
+            return say(413, "Content Too Large", published.error.message());
+        if (published.error) return say(400, "Bad Request", published.error.message());
         // Some may have got their farewell before it: whoever is told 200 can rely on everybody's getting it.
-        if (server_.is_draining) return answer(peer, 503, "Service Unavailable", "going down\n");
-        answer(peer, 200, "OK", fmt::format("{}\n", published.id()));
+        if (server_.is_draining) return say(503, "Service Unavailable", "going down");
+        say(200, "OK", published.id());
+    }
+
+    std::size_t most_at_once() const { return std::min<std::size_t>(1000, server_.options.log.events); }
+
+    // One more than may be published, if there are more.
+    std::vector<sse::event> events_of(const sse::request& request, std::string_view body) const {
+        std::vector<sse::event> result;
+        if (sse::is_event_stream(sse::find_header(request.headers, "Content-Type").value_or(""))) {
+            sse::parser parser;
+            while (result.size() <= most_at_once()) {
+                const auto event = parser.next(body);
+                if (!event) break;
+                result.emplace_back(*event);
+            }
+            const auto take = [&](const sse::event_view& event) { result.emplace_back(event); };
+            static_cast<void>(parser.finish(sse::at_end::deliver, take));  // the body is complete
+        } else {
+            sse::event& event = result.emplace_back();
+            event.type = first_parameter(request.url.target, "event");
+            event.data = body;
+        }
+        return result;
     }
 
     static constexpr auto keep_alive = 60s;
@@ -776,15 +839,26 @@ int serve(support::command_line arguments) {
     raise_limit();
     const support::descriptor stopped = support::stop_on_signals();
     const support::descriptor listener = support::listen_on(options.host, options.port, options.send_buffer);
+    // Whoever acknowledges nothing for so long is gone, or reads nothing, though the kernel still took bytes
+    // for it. The clients' sockets inherit it.
+    const auto timeout = static_cast<unsigned>(options.subscriber.send_timeout.count());
+    static_cast<void>(::setsockopt(listener.get(), IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof timeout));
     server shared(options);
     for (std::size_t i = 0; i != options.threads; ++i)
         shared.loops.push_back(std::make_unique<loop>(shared, listener));
     std::vector<std::jthread> threads;
+    struct ending {
+        server& shared;
+        const support::descriptor& listener;
+        ~ending() {
+            ::shutdown(listener.get(), SHUT_RD);  // who comes now is refused, and does not wait
+            shared.drain();
+        }
+    } ending{shared, listener};
     for (const auto& each : shared.loops) threads.emplace_back([&each] { each->run(); });
 
     support::write_out(fmt::format("listening on http://{}/\n", support::name_of(listener)));
     tick_until(stopped, shared);
-    shared.drain();
     return 0;
 }
 

@@ -272,6 +272,7 @@ function addTick(tick) {
 }
 
 function showDrain(text) {
+    caughtUp();
     const [, pause] = /([\d.]+) s(econds)?\b/.exec(text) ?? [];
     farewell = {pause: pause * 1000};
     show("story", `The server says: “${text}”`);

@@ -1341,6 +1341,114 @@ TEST_CASE("what the hook throws passes through publish, and the event is publish
     news.close();
 }
 
+TEST_CASE("a hook that has thrown is called again for the next event") {
+    int calls = 0;
+    channel news({.epoch = epoch, .wake_up = [&] {
+                      if (++calls == 1) throw std::runtime_error("hook");
+                  }});
+    cursor reader = news.subscribe();
+    CHECK(reader.pending().empty());
+    CHECK_THROWS_AS(static_cast<void>(news.publish({.data = "1"})), std::runtime_error);
+    CHECK_FALSE(news.publish({.data = "2"}).error);
+    CHECK(calls == 2);
+}
+
+TEST_CASE("cursors stuck in the midst of events that have left keep what is left of these, not the log") {
+    constexpr std::size_t bound = 1 << 20;
+    constexpr std::size_t stuck = 300;
+    const std::string data(200, 'x');
+    const count since;
+    channel news({.events = SIZE_MAX, .bytes = bound, .epoch = epoch});
+    std::vector<cursor> readers;
+    for (std::size_t i = 0; i < stuck; ++i) {
+        readers.push_back(news.subscribe());
+        for (int published = 0; published < 300; ++published) CHECK_FALSE(news.publish({.data = data}).error);
+        REQUIRE(readers.back().pending().size() > 1);
+        readers.back().consume(1);
+        for (cursor& each : readers) static_cast<void>(each.pending());
+    }
+    for (int i = 0; i < 10'000; ++i) CHECK_FALSE(news.publish({.data = data}).error);
+    for (cursor& each : readers) static_cast<void>(each.pending());
+    CHECK(news.stats().held_bytes <= bound);
+    CHECK(since.bytes() <= bound + stuck * 1000);
+    CHECK(rest(readers.front()) == data);  // of the first event
+    CHECK(readers.front().state() == cursor_state::behind);
+    CHECK_FALSE(readers.front().in_event());
+}
+
+TEST_CASE("the rest of a large event that has left stays where it is, and is taken in any number of bytes") {
+    for (const std::size_t size : {3000u, 30'000u}) {
+        const std::string data(size, 'x');
+        for (const std::size_t step : {1u, 7u, 1000u, 100'000u}) {
+            channel news({.events = 1, .bytes = 200'000, .epoch = epoch});
+            cursor reader = news.subscribe();
+            CHECK_FALSE(news.publish({.data = data}).error);
+            std::string received(reader.pending().substr(0, 20));
+            reader.consume(20);
+            for (int i = 0; i < 100; ++i) CHECK_FALSE(news.publish({.data = data}).error);
+            for (std::string_view bytes; !(bytes = reader.pending()).empty();) {
+                CHECK(reader.in_event());
+                cursor moved = std::move(reader);
+                bytes = moved.pending().substr(0, step);
+                received += bytes;
+                moved.consume(bytes.size());
+                reader = std::move(moved);
+            }
+            CHECK(received == sse::encode({.data = data, .id = made(1)}));
+            CHECK(reader.state() == cursor_state::behind);
+            CHECK(reader.skip() == 99);
+            CHECK(reader.pending() == sse::encode({.data = data, .id = made(101)}));
+        }
+    }
+}
+
+TEST_CASE("a cursor that is at its end is not behind, and skips nothing") {
+    channel news({.events = 2, .epoch = epoch});
+    cursor reader = news.subscribe();
+    publish_numbers(news, 1, 1);
+    reader.end_here();
+    CHECK(drain(reader) != "");
+    publish_numbers(news, 2, 9);
+    CHECK_FALSE(reader.is_behind());
+    CHECK(reader.pending().empty());
+    CHECK(reader.state() == cursor_state::ended);
+    CHECK(reader.skip() == 0);
+    CHECK(reader.pending().empty());
+    CHECK(news.stats().fell_behind == 0);
+}
+
+TEST_CASE("a cursor in the midst of the last event that has left is not behind, of one before it is") {
+    channel news({.events = 2, .epoch = epoch});
+    cursor reader = news.subscribe();
+    publish_numbers(news, 1, 1);
+    REQUIRE(reader.pending().size() > 1);
+    reader.consume(1);
+    publish_numbers(news, 2, 3);
+    CHECK_FALSE(reader.is_behind());
+    publish_numbers(news, 4, 4);
+    CHECK(reader.is_behind());
+    CHECK(reader.is_behind());
+    CHECK(news.stats().fell_behind == 1);
+    CHECK(reader.in_event());  // and what is left of it is given
+    CHECK_FALSE(reader.pending().empty());
+}
+
+TEST_CASE("an ID of the caller's own counts before one that the channel made") {
+    channel news({.epoch = epoch});
+    publish_numbers(news, 1, 5);
+    CHECK_FALSE(news.publish({.data = "6", .id = made(2)}).error);
+    publish_numbers(news, 7, 7);
+    cursor reader = news.subscribe(made(2));
+    CHECK(rest(reader) == "7");
+}
+
+TEST_CASE("48 bits of the epoch count") {
+    channel one({.epoch = (std::uint64_t{1} << 48) + 5});
+    CHECK(one.publish({.data = "x"}).id() == "000000000005-1");
+    channel none({.epoch = std::uint64_t{1} << 48});
+    CHECK(none.publish({.data = "x"}).id() != "000000000000-1");
+}
+
 // Counting
 
 TEST_CASE("each figure, step by step") {
@@ -1807,6 +1915,7 @@ private:
         reader& each = readers_[pick(readers_.size())];
         if (each.offset > 0) return;
         const bool to_latest = pick(2) == 0;
+        if (each.state == cursor_state::ended) return expect(each.real.skip(to_latest) == 0, "skipped");
         const std::uint64_t to = to_latest ? next() : std::max(each.number, first_);
         each.missed = to - each.number;
         each.number = to;

@@ -34,14 +34,16 @@ struct channel_options {
     /// The most events that are kept, at least 1. A subscriber that is behind by more has fallen out.
     std::size_t events = 10'000;
 
-    /// The most memory that the log takes. Besides, a subscriber that stopped in a part of it which is gone
-    /// keeps that part, of 64 KiB at most or one event, until it is asked for `pending()` or destroyed.
+    /// The most memory that the log takes. Besides, a cursor keeps the part that it stands in, of 64 KiB at
+    /// most or one event: where that has left the log, until it is asked for `pending()`, and in the midst of
+    /// an event until that is over. Where no more than 4 KiB are left of the event, it keeps but these.
     std::size_t bytes = std::size_t{8} << 20;
 
     /// How long events are kept; 0 for ever, within the bounds above.
     milliseconds age{0};
 
-    /// Whether an event that has no ID is given one: without, nobody can resume behind it.
+    /// Whether an event that has no ID is given one: without, nobody can resume behind it. To be switched off
+    /// where IDs are shared between several channels, for no other knows those of this one.
     bool make_ids = true;
 
     /// What the IDs of this channel begin with, 48 bits in hexadecimal digits; 0 for something that no other
@@ -76,16 +78,24 @@ struct subscribe_options {
     bool replay_to_new = false;
 };
 
+namespace detail {
+class log;
+}
+
 /// What has become of a `publish`.
-struct [[nodiscard]] publish_result {
+class [[nodiscard]] publish_result {
+public:
     sse::error error{};          ///< nothing has been published
     std::uint64_t sequence = 0;  ///< how many the channel has published, with this one
 
     /// The ID that the channel made for the last event; empty where that had its own.
-    std::string_view id() const noexcept { return {made_id.data(), made_id_size}; }
+    std::string_view id() const noexcept { return {made_id_.data(), made_id_size_}; }
 
-    std::array<char, 40> made_id{};
-    std::size_t made_id_size = 0;
+private:
+    friend class detail::log;
+
+    std::array<char, 40> made_id_{};
+    std::size_t made_id_size_ = 0;
 };
 
 struct channel_stats {
@@ -249,9 +259,10 @@ public:
 
     explicit log(channel_options options) : options_(std::move(options)) {
         if (options_.events == 0) options_.events = 1;
-        if (options_.epoch == 0) options_.epoch = unlike_any_other();
-        for (std::size_t i = 0; i < epoch_size; ++i) {
-            prefix_[i] = "0123456789abcdef"[(options_.epoch >> (44 - 4 * i)) & 15];
+        std::uint64_t digits = options_.epoch << 16;
+        if (digits == 0) digits = unlike_any_other();
+        for (std::size_t i = 0; i < epoch_size; ++i, digits <<= 4) {
+            prefix_[i] = "0123456789abcdef"[digits >> 60];
         }
         prefix_[epoch_size] = '-';
     }
@@ -282,10 +293,7 @@ public:
             for (const message& each : messages) append(each, result);
             result.sequence = next_ - 1;
         }
-        if (!messages.empty() && waiting_.load(std::memory_order_seq_cst) &&
-            waiting_.exchange(false, std::memory_order_seq_cst)) {
-            wake_up();
-        }
+        if (!messages.empty()) wake_waiting();
         return result;
     }
 
@@ -302,6 +310,20 @@ public:
 
     void wake_up() {
         if (options_.wake_up) options_.wake_up();
+    }
+
+    void wake_waiting() {
+        if (!waiting_.load(std::memory_order_seq_cst)) return;
+        if (!waiting_.exchange(false, std::memory_order_seq_cst)) return;
+        struct guard {  // a hook that throws has woken nobody
+            std::atomic<bool>& waiting;
+            bool returned = false;
+            ~guard() {
+                if (!returned) waiting.store(true, std::memory_order_seq_cst);
+            }
+        } guard{waiting_};
+        wake_up();
+        guard.returned = true;
     }
 
     channel_stats stats() const {
@@ -464,29 +486,26 @@ private:
     // IDs
 
     void make_id(std::uint64_t number, publish_result& result) const noexcept {
-        char* const begin = result.made_id.data();
+        char* const begin = result.made_id_.data();
         std::char_traits<char>::copy(begin, prefix_.data(), prefix_.size());
-        char* const end = begin + result.made_id.size();
+        char* const end = begin + result.made_id_.size();
         const char* const last = std::to_chars(begin + prefix_.size(), end, number).ptr;
-        result.made_id_size = static_cast<std::size_t>(last - begin);
+        result.made_id_size_ = static_cast<std::size_t>(last - begin);
     }
 
     /// The number of the event that has this ID; of the last one where there are several.
     std::optional<std::uint64_t> find(std::string_view id) const noexcept {
-        if (id.starts_with(std::string_view(prefix_.data(), prefix_.size()))) {
-            const std::string_view digits = id.substr(prefix_.size());
-            std::uint64_t number = 0;
-            const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-            const bool is_plain = error == std::errc() && end == digits.data() + digits.size() &&
-                                  (digits == "0" || !digits.starts_with('0'));
-            if (is_plain && number < next_) return number;
-        }
-        if (chains_.empty()) return std::nullopt;
-        for (std::uint64_t number = chain_of(id); number >= first();) {
+        for (std::uint64_t number = chains_.empty() ? 0 : chain_of(id); number >= first();) {
             if (id_of(event(number)) == id) return number;
             number = entry(number).previous;
         }
-        return std::nullopt;
+        if (!id.starts_with(std::string_view(prefix_.data(), prefix_.size()))) return std::nullopt;
+        const std::string_view digits = id.substr(prefix_.size());
+        std::uint64_t number = 0;
+        const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+        const bool is_number = error == std::errc() && end == digits.data() + digits.size();
+        const bool is_padded = digits != "0" && digits.starts_with('0');
+        return is_number && !is_padded && number < next_ ? std::optional(number) : std::nullopt;
     }
 
     /// IDs of the caller's own, by their hash: each chain leads from the latest event to those before.
@@ -522,7 +541,7 @@ private:
 
     void append(const message& given, publish_result& result) {
         message sent = given;
-        result.made_id_size = 0;
+        result.made_id_size_ = 0;
         if (!given.id && options_.make_ids) {
             make_id(next_, result);
             sent.id = result.id();
@@ -549,7 +568,7 @@ private:
         memory = larger(smaller(memory, usual_segment()), segment::memory_for(event_bytes));
         if (!segments_.empty()) segments_.back()->finish();
 
-        segments_.reserve(segments_.size() + 1);
+        if (segments_.size() == segments_.capacity()) segments_.reserve(2 * segments_.size() + 2);
         while (spare_ == nullptr || spare_->memory() < memory) {
             if (own_bytes_ + memory > options_.bytes) {
                 drop_something();
@@ -642,9 +661,10 @@ private:
 /// A subscriber's place in a channel's log: what is to be sent to it next.
 ///
 ///     const std::string_view bytes = cursor.pending();
-///     cursor.consume(send(fd, bytes));
+///     const ssize_t size = ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+///     if (size > 0) cursor.consume(static_cast<std::size_t>(size));
 ///
-/// It copies nothing: the bytes are those of the log, shared by all. It may outlive the channel.
+/// The bytes are those of the log, shared by all. It may outlive the channel.
 ///
 /// \pre one thread at a time. Different cursors, and the channel, may be used by different threads.
 class cursor {
@@ -678,7 +698,9 @@ public:
     ///
     /// \post The view lives until the next call of a function of this cursor that is not const.
     /// \complexity without types constant, and a short lock once a segment; with types linear in the events
-    ///             that are passed over. No allocation.
+    ///             that are passed over
+    /// \throws what allocating throws, where the end of an event that has left the log has to be copied: it
+    ///         can be called again
     std::string_view pending() {
         bool has_armed = false;
         while (log_ != nullptr && state_ != cursor_state::ended) {
@@ -701,6 +723,14 @@ public:
     /// \pre no more than that
     void consume(std::size_t bytes) noexcept {
         if (bytes == 0) return;
+        if (!rest_.empty()) {
+            assert(bytes <= rest_.size());
+            rest_.erase(rest_.begin(), rest_.begin() + static_cast<std::ptrdiff_t>(bytes));
+            if (!rest_.empty()) return;
+            std::vector<char>().swap(rest_);
+            ++number_;
+            return;
+        }
         offset_ += static_cast<std::uint32_t>(bytes);
         const std::uint32_t events = segment_->read_extent().events;
         assert(index() < events && offset_ <= segment_->end_of(events - 1));
@@ -708,12 +738,14 @@ public:
     }
 
     /// Whether a part of an event has been consumed. What is sent besides has to wait for its end.
-    bool in_event() const noexcept { return segment_ != nullptr && offset_ != segment_->begin_of(index()); }
+    bool in_event() const noexcept {
+        return !rest_.empty() || (segment_ != nullptr && offset_ != segment_->begin_of(index()));
+    }
 
     /// Whether it has fallen behind, or will have at the end of the event that it is in.
     bool is_behind() noexcept {
-        if (log_ == nullptr || state_ == cursor_state::ended) return false;
-        if (number_ + (in_event() ? 1 : 0) >= log_->first()) return false;
+        const std::uint64_t next = number_ + (in_event() ? 1 : 0);
+        if (log_ == nullptr || next >= stop_ || next >= log_->first()) return false;
         note_behind();
         return true;
     }
@@ -726,7 +758,7 @@ public:
     /// \return how many events, of whatever type, have been passed over
     std::uint64_t skip(bool to_latest = false) {
         assert(!in_event());
-        if (log_ == nullptr) return 0;
+        if (log_ == nullptr || state_ == cursor_state::ended) return 0;
         move_to(log_->after_gap(number_, to_latest));
         if (state_ == cursor_state::behind) {
             state_ = cursor_state::following;
@@ -757,6 +789,7 @@ private:
 
     void swap(cursor& other) noexcept {
         std::swap(types_, other.types_);
+        std::swap(rest_, other.rest_);
         std::swap(log_, other.log_);
         std::swap(segment_, other.segment_);
         std::swap(number_, other.number_);
@@ -778,8 +811,16 @@ private:
         return false;
     }
 
-    std::string_view rest_of_event() const noexcept {
-        return segment_->bytes(offset_, segment_->end_of(index()));
+    /// Of an event that has left the log. The segment is not kept for a small rest: it may be long before the
+    /// client reads on.
+    std::string_view rest_of_event() {
+        if (rest_.empty()) {
+            const std::string_view rest = segment_->bytes(offset_, segment_->end_of(index()));
+            if (rest.size() > most_copied) return rest;
+            rest_.assign(rest.begin(), rest.end());
+            move_into(nullptr);
+        }
+        return {rest_.data(), rest_.size()};
     }
 
     std::string_view end() noexcept {
@@ -847,9 +888,12 @@ private:
         return end;
     }
 
+    static constexpr std::size_t most_copied = 4096;
+
     std::vector<std::string> types_{};
+    std::vector<char> rest_{};            // of the event that it is in, when the segment is given up
     detail::log* log_ = nullptr;
-    detail::segment* segment_ = nullptr;  // none: there was none yet
+    detail::segment* segment_ = nullptr;  // none: there was none yet, or it has been given up
     std::uint64_t number_ = 0;            // of the event that is next
     std::uint64_t stop_ = UINT64_MAX;     // the number of the first that is not
     std::uint64_t missed_ = 0;
@@ -866,7 +910,7 @@ private:
 /// May be used by any thread, as may different cursors. Where there are millions of channels, those that
 /// nobody has published to have allocated but their few hundred bytes.
 ///
-/// \throws what allocating throws: the log is then as it was, but that it may have made room
+/// \throws what allocating throws: but for batches the log is then as it was, or has made room
 class channel {
 public:
     using time_point = std::chrono::steady_clock::time_point;
@@ -898,6 +942,8 @@ public:
 
     /// Several, with nothing between them and one wake-up: all, or where one of them is refused, none. But
     /// where there is no memory for one, those before it have been published, and nobody is woken.
+    ///
+    /// The log is locked meanwhile, and a batch that is larger than its bounds leaves every cursor behind.
     publish_result publish(std::span<const message> messages, std::optional<time_point> now = {}) {
         return log_->publish(messages, now);
     }

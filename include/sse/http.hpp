@@ -367,8 +367,8 @@ struct cors_options {
     bool credentials = false;
 };
 
-namespace detail {
-
+/// Adds to the fields of a response whether the page that asks may read it.
+///
 /// \spec https://fetch.spec.whatwg.org/#http-cors-protocol
 inline void add_cors(const headers& request, const cors_options& cors, headers& result) {
     if (cors.origins.empty()) return;
@@ -386,8 +386,6 @@ inline void add_cors(const headers& request, const cors_options& cors, headers& 
     if (cors.credentials) result.push_back({"Access-Control-Allow-Credentials", "true"});
 }
 
-}  // namespace detail
-
 /// The head that opens a stream: what keeps caches and proxies from holding it back, and who may read it.
 ///
 /// It is for the caller to add what says where the body ends: over HTTP/1.1 `Connection: close`, or
@@ -399,7 +397,7 @@ inline response stream_response(const headers& request, const cors_options& cors
     result.headers = {{"Content-Type", std::string(media_type)},
                       {"Cache-Control", "no-cache, no-transform"},  // else a proxy may compress, and wait
                       {"X-Accel-Buffering", "no"}};                 // nginx
-    detail::add_cors(request, cors, result.headers);
+    add_cors(request, cors, result.headers);
     return result;
 }
 

@@ -36,16 +36,17 @@ struct session_options {
     /// The least number of bytes of the comment that comes first. Some old proxies hold the first 2 KiB back.
     std::size_t padding_bytes = 0;
 
-    /// Whether one that comes without a last event ID is told an ID at once: it can then resume even if it is
-    /// lost before the first event.
+    /// Whether one that comes without a last event ID, or with one that is of no use, is told an ID at once:
+    /// it can then resume even if it is lost before the first event.
     bool sends_first_id = true;
 
     /// After being idle for so long a comment is sent: proxies cut what is silent, and a peer that is gone is
     /// only noticed by sending. 0 for none.
     milliseconds heartbeat{15'000};
 
-    /// For how long bytes may wait for the client to take them, from when `next` offers them first, or it is
-    /// given up; 0 for ever. At most 64 KiB are waited for at once: a large event has more time.
+    /// For how long bytes may wait for the socket to take them, from when `next` offers them first, or the
+    /// client is given up; 0 for ever. At most 64 KiB are waited for at once: a large event has more time.
+    /// What the kernel has taken does not count: TCP_USER_TIMEOUT is for that.
     milliseconds send_timeout{30'000};
 
     lag_policy when_behind = lag_policy::disconnect;
@@ -101,7 +102,7 @@ enum class session_end : unsigned char {
 ///         if (task.step == sse::session_step::finished) return close(fd);
 ///         if (task.step == sse::session_step::wait) return;  // for wake_up, or until task.until
 ///         const ssize_t size = ::send(fd, task.bytes.data(), task.bytes.size(), MSG_NOSIGNAL);
-///         if (size < 0) return;  // EAGAIN: until the socket can be written, or task.until
+///         if (size < 0) return;  // EAGAIN: until the socket can be written, or task.until; else close
 ///         session.sent(static_cast<std::size_t>(size), now);
 ///     }
 ///
@@ -122,16 +123,16 @@ public:
         own_ += ':';
         if (options.padding_bytes > 2) own_.append(options.padding_bytes - 2, ' ');
         own_ += '\n';
-        const bool is_new = cursor_.how() == subscribed::live;
-        const std::string id = options.sends_first_id && is_new ? cursor_.last_event_id() : std::string();
-        if (!id.empty() || options.retry) {
-            message first{.retry = options.retry};
-            if (!id.empty()) first.id = id;
-            own_ += encode(first);
-        }
-        if (!options.gap) return;
-        if (cursor_.how() == subscribed::gap) own_ += options.gap(cursor_.missed());
-        if (cursor_.how() == subscribed::unknown) own_ += options.gap(std::nullopt);
+        const subscribed how = cursor_.how();
+        const bool has_id = how == subscribed::resumed;
+        const std::string id = options.sends_first_id && !has_id ? cursor_.last_event_id() : std::string();
+        message first{.retry = options.retry};
+        if (how == subscribed::live && !id.empty()) first.id = id;
+        if (first.id || first.retry) own_ += encode(first);
+        if (how != subscribed::gap && how != subscribed::unknown) return;
+        const bool is_known = how == subscribed::gap;
+        if (options.gap) own_ += options.gap(is_known ? std::optional(cursor_.missed()) : std::nullopt);
+        if (!id.empty()) own_ += encode({.id = id});  // behind the gap: it has been told of that
     }
     session(const session_options&&, sse::cursor, std::string, time_point) = delete;  // they would not live
 
@@ -156,7 +157,10 @@ public:
                     break;
                 case cursor_state::following: {
                     const auto heartbeat = detail::after(last_sent_, options_->heartbeat);
-                    if (!heartbeat || now < *heartbeat) return {session_step::wait, {}, earlier(heartbeat)};
+                    if (!heartbeat || now < *heartbeat) {
+                        has_waited_ = true;
+                        return {session_step::wait, {}, earlier(heartbeat)};
+                    }
                     own_ = ":\n";
                     break;
                 }
@@ -212,11 +216,19 @@ private:
         if (offered_ == 0) {
             offered_ = detail::smaller(bytes.size(), most_offered);
             offered_at_ = now;
+            has_waited_ = was_spared_ = false;
         } else if (bytes.size() < offered_) {
             offered_ = bytes.size();  // the rest has left the log
         }
-        const auto timeout = detail::after(offered_at_, options_->send_timeout);
-        if (timeout && now >= *timeout) return finish(session_end::timed_out);
+        auto timeout = detail::after(offered_at_, options_->send_timeout);
+        if (timeout && now >= *timeout) {
+            // Should what was offered have left the log, the client has been asked for nothing since: it has
+            // its time anew, once.
+            if (!has_waited_ || was_spared_) return finish(session_end::timed_out);
+            was_spared_ = true;
+            offered_at_ = now;
+            timeout = detail::after(now, options_->send_timeout);
+        }
         return {session_step::send, bytes, earlier(timeout)};
     }
 
@@ -266,6 +278,8 @@ private:
     milliseconds retry_{};
     std::optional<time_point> drain_until_{};
     session_end end_ = session_end::none;
+    bool has_waited_ = false;  // with nothing to send, since then
+    bool was_spared_ = false;
     bool is_draining_ = false;
     bool said_farewell_ = false;
 };
