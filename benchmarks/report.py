@@ -116,6 +116,10 @@ The same of 256 KiB that stay in the cache:
 Encoding, MB/s, by the data of the messages:
 
 {table(CASES, encoding)}
+
+Publishing 200 bytes, ns, by the number of subscribers who wait:
+
+{table(results.SUBSCRIBERS, [row("**sse, `publish`**", "publish/{}", results.SUBSCRIBERS, nanoseconds)])}
 """
 
 

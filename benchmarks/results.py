@@ -3,6 +3,7 @@ import json
 import statistics
 
 STREAMS = ["llm", "anthropic", "ticks", "big", "multiline", "crlf", "cr", "comments"]
+SUBSCRIBERS = ["0", "100", "10000"]
 
 
 def _repetitions(program):
