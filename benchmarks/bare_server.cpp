@@ -2,12 +2,11 @@
 // take an event at once is dropped. What others do beyond it is to be paid by what they save.
 //
 //     bare_server [--port N]
+#include "../examples/support/listener.hpp"
 #include "../examples/support/program.hpp"
 #include "../examples/support/socket.hpp"
 
 #include <fmt/core.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -28,30 +27,6 @@ namespace {
     throw std::system_error(errno, std::generic_category(), what);
 }
 
-support::descriptor listen_on(std::uint16_t port) {
-    support::descriptor socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    if (!socket) throw_errno("socket");
-    const int on = 1;
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(port);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    const auto* const at = reinterpret_cast<const sockaddr*>(&address);
-    ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // the clients' sockets inherit it
-    if (::bind(socket.get(), at, sizeof address) != 0) throw_errno("bind");
-    if (::listen(socket.get(), SOMAXCONN) != 0) throw_errno("listen");
-    return socket;
-}
-
-std::uint16_t port_of(const support::descriptor& socket) {
-    sockaddr_in address{};
-    socklen_t size = sizeof address;
-    if (::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0)
-        throw_errno("getsockname");
-    return ntohs(address.sin_port);
-}
-
 struct client {
     support::descriptor socket{};
     std::string request{};
@@ -60,16 +35,18 @@ struct client {
 
 class server {
 public:
-    explicit server(std::uint16_t port) : listener_(listen_on(port)), epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
+    explicit server(std::uint16_t port)
+        : listener_(support::listen_on("127.0.0.1", port, 0)), epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
         if (!epoll_) throw_errno("epoll_create1");
         watch(listener_);
     }
 
-    std::uint16_t port() const { return port_of(listener_); }
+    std::string name() const { return support::name_of(listener_); }
 
     [[noreturn]] void run() {
         for (std::array<epoll_event, 256> events;;) {
             const int ready = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), -1);
+            if (ready < 0 && errno != EINTR) throw_errno("epoll_wait");
             for (int i = 0; i < ready; ++i) {
                 const int socket = events[static_cast<std::size_t>(i)].data.fd;
                 if (socket == listener_.get()) accept();
@@ -86,7 +63,8 @@ private:
 
     void accept() {
         support::descriptor socket(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
-        if (!socket) return;
+        if (!socket && support::would_block()) return;
+        if (!socket) throw_errno("accept4");
         watch(socket);
         const auto place = static_cast<std::size_t>(socket.get());
         if (clients_.size() <= place) clients_.resize(place + 1);
@@ -123,7 +101,7 @@ private:
         if (from.request.size() < size) return false;
         if (head.starts_with("GET /events ")) subscribe(from);
         else if (head.starts_with("POST /publish ")) {
-            publish(head, std::string_view(from.request).substr(head_size + 4, body_size));
+            publish(std::string_view(from.request).substr(head_size + 4, body_size));
             send(from, "HTTP/1.1 204 No Content\r\n\r\n");
         } else {
             send(from, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
@@ -148,9 +126,8 @@ private:
         which.place = subscribers_.size();
     }
 
-    void publish(std::string_view head, std::string_view body) {
-        const bool is_stream = head.find("Content-Type: text/event-stream") != std::string_view::npos;
-        const std::string event = is_stream ? std::string(body) : fmt::format("data: {}\n\n", body);
+    void publish(std::string_view data) {
+        const std::string event = fmt::format("data: {}\n\n", data);
         for (std::size_t i = subscribers_.size(); i-- > 0;)  // who is dropped gives its place to a later one
             send(clients_[static_cast<std::size_t>(subscribers_[i])], event);
     }
@@ -174,7 +151,7 @@ int run(support::command_line arguments) {
         else arguments.refuse();
     }
     server server(port);
-    support::write_out(fmt::format("listening on http://127.0.0.1:{}/\n", server.port()));
+    support::write_out(fmt::format("listening on http://{}/\n", server.name()));
     server.run();
 }
 

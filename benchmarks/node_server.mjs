@@ -16,7 +16,7 @@ function subscribe(request, response) {
         for (const { id, text } of history) if (id > Number(seen)) response.write(text)
     }
     responses.add(response)
-    request.on('close', () => responses.delete(response))
+    response.on('close', () => responses.delete(response))
 }
 
 function publish(data) {
@@ -42,6 +42,7 @@ const server = http.createServer((request, response) => {
     else if (request.method === 'POST' && request.url === '/publish') takeEvent(request, response)
     else response.writeHead(404).end()
 })
+server.keepAliveTimeout = 0 // who publishes may pause
 server.listen({ port: Number(process.argv[2] ?? 8080), host: '127.0.0.1', backlog: 4096 }, () => {
     console.log(`listening on http://127.0.0.1:${server.address().port}/`)
 })

@@ -5,7 +5,6 @@
 #include "../examples/support/program.hpp"
 #include "../examples/support/socket.hpp"
 
-#include <sse/encoder.hpp>
 #include <sse/http.hpp>
 #include <sse/http1.hpp>
 #include <sse/parser.hpp>
@@ -32,7 +31,6 @@
 #include <fstream>
 #include <iterator>
 #include <limits>
-#include <memory>
 #include <optional>
 #include <random>
 #include <sstream>
@@ -47,12 +45,15 @@ namespace {
 
 constexpr std::string_view usage = R"(usage: swarm --events URL --publish URL [options]
 
-Subscribes many times, publishes, and prints as JSON what came of it. The status is 1 where an event was lost,
-doubled or out of order.
+Subscribes many times, publishes, and prints as JSON what came of it. The status is 1 where not every event
+has come to everybody, once and in order. Where nothing moves any more, the reason is all that is printed.
+
+In the modes lockstep, full and catchup it never sleeps, and takes a whole core: otherwise the server would
+pay for waking it with each send.
 
   --events URL      the stream, of a server on 127.0.0.1
   --publish URL     where events are posted
-  --pid P[,P...]    the server's processes: their CPU time and memory are read
+  --pid P           the server's process: its CPU time and memory are read
   --mode MODE       lockstep  each event reaches all subscribers before the next is published (default)
                     full      as fast as the slowest reading subscriber takes them
                     rate      so many a second, whatever becomes of them
@@ -65,14 +66,10 @@ doubled or out of order.
   --warm-up EVENTS  published before the measured ones (default 0)
   --rate N          events a second (default 100)
   --window W        the most events that a subscriber is behind in mode full (default 1000)
-  --batch N         events in one POST of type text/event-stream; 1: each in a POST of text (default 1)
   --bytes N         of data in an event (default 200)
   --churn N         connections a second that leave, half of them by a reset, and come back with their
                     last id; for servers that keep events
-  --resume ID       the Last-Event-ID of all who come first
-  --may-drop        events that are lost are counted, but are no failure
   --patience S      gives up when nothing has moved that long (default 10)
-  --json FILE       writes there, not to standard output
 )";
 
 enum class mode { lockstep, full, rate, hold, catchup };
@@ -80,7 +77,7 @@ enum class mode { lockstep, full, rate, hold, catchup };
 struct settings {
     sse::url events{};
     sse::url publish{};
-    std::vector<int> pids{};
+    int pid = 0;  // none
     enum mode mode = mode::lockstep;
     std::size_t subscribers = 1000;
     std::size_t idle_readers = 0;
@@ -89,13 +86,9 @@ struct settings {
     std::uint64_t warm_up = 0;
     double rate = 100;
     std::uint64_t window = 1000;
-    std::uint64_t batch = 1;
     std::size_t bytes = 200;
     double churn = 0;
-    std::string resume{};
-    bool may_drop = false;
     double patience = 10;
-    std::string json{};
     bool help = false;
 };
 
@@ -157,41 +150,36 @@ private:
     nanoseconds max_ = 0;
 };
 
-// What the server's processes use, as the kernel counts it.
+// What the server's process uses, as the kernel counts it.
 struct process_usage {
-    double user_s = 0;
-    double system_s = 0;
+    double cpu_s = 0;
     std::uint64_t rss_bytes = 0;
+    std::uint64_t peak_bytes = 0;  // the most that rss_bytes has been
     std::uint64_t descriptors = 0;
 };
 
-process_usage usage_of(int pid) {
-    const std::string folder = fmt::format("/proc/{}/", pid);
+double cpu_time_of(const std::string& folder) {
     std::ifstream file(folder + "stat");
     std::string text;
-    if (!std::getline(file, text)) throw std::runtime_error(fmt::format("there is no process {}", pid));
+    if (!std::getline(file, text)) throw std::runtime_error("the server's process is gone");
     std::istringstream rest(text.substr(text.rfind(')') + 1));  // the name before it may hold anything
     const std::vector<std::string> fields{std::istream_iterator<std::string>(rest), {}};  // from the third on
-
-    const auto tick = static_cast<double>(::sysconf(_SC_CLK_TCK));
-    const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
-    const std::filesystem::directory_iterator descriptors(folder + "fd");
-    return {.user_s = std::stod(fields.at(14 - 3)) / tick,
-            .system_s = std::stod(fields.at(15 - 3)) / tick,
-            .rss_bytes = std::stoull(fields.at(24 - 3)) * page,
-            .descriptors = static_cast<std::uint64_t>(std::distance(begin(descriptors), end(descriptors)))};
+    const double ticks = std::stod(fields.at(14 - 3)) + std::stod(fields.at(15 - 3));  // user's and system's
+    return ticks / static_cast<double>(::sysconf(_SC_CLK_TCK));
 }
 
-process_usage usage_of(const std::vector<int>& pids) {
-    process_usage sum;
-    for (const int pid : pids) {
-        const process_usage each = usage_of(pid);
-        sum.user_s += each.user_s;
-        sum.system_s += each.system_s;
-        sum.rss_bytes += each.rss_bytes;
-        sum.descriptors += each.descriptors;
+process_usage usage_of(int pid) {
+    if (pid == 0) return {};
+    const std::string folder = fmt::format("/proc/{}/", pid);
+    process_usage used{.cpu_s = cpu_time_of(folder)};
+    std::ifstream status(folder + "status");
+    for (std::string line; std::getline(status, line);) {
+        if (line.starts_with("VmRSS:")) used.rss_bytes = std::stoull(line.substr(6)) << 10;
+        if (line.starts_with("VmHWM:")) used.peak_bytes = std::stoull(line.substr(6)) << 10;
     }
-    return sum;
+    const std::filesystem::directory_iterator descriptors(folder + "fd");
+    used.descriptors = static_cast<std::uint64_t>(std::distance(begin(descriptors), end(descriptors)));
+    return used;
 }
 
 // What an event's data says of it: which swarm published it, as which of its events, and when.
@@ -200,14 +188,17 @@ struct stamp {
     nanoseconds time = 0;
 };
 
+constexpr std::size_t max_stamp_bytes = 64;  // a tag and two numbers
+
 std::string make_data(std::string_view tag, const stamp& stamp, std::size_t bytes) {
     std::string data = fmt::format("{}{} {} ", tag, stamp.number, stamp.time);
-    if (data.size() < bytes) data.resize(bytes, 'x');
+    data.resize(bytes, 'x');
     return data;
 }
 
-std::optional<stamp> read_stamp(std::string_view tag, std::string_view data) {
-    if (!data.starts_with(tag)) return std::nullopt;
+// Nothing where it is of somebody else, or not whole.
+std::optional<stamp> read_stamp(std::string_view tag, std::string_view data, std::size_t bytes) {
+    if (!data.starts_with(tag) || data.size() != bytes) return std::nullopt;
     stamp result;
     const char* const last = data.data() + data.size();
     const auto number = std::from_chars(data.data() + tag.size(), last, result.number);
@@ -215,43 +206,6 @@ std::optional<stamp> read_stamp(std::string_view tag, std::string_view data) {
     const auto time = std::from_chars(number.ptr + 1, last, result.time);
     return time.ec == std::errc() ? std::optional(result) : std::nullopt;
 }
-
-// Takes the chunked coding off a body: sse::response_reader would as well, but costs more memory than all
-// else that there is of a subscriber, and checks more than is in question here.
-class chunked_body {
-public:
-    // Takes bytes off the front of `bytes`. Returns some of the body; nothing once they are all taken.
-    std::string_view take(std::string_view& bytes) {
-        while (!bytes.empty()) {
-            if (at_ == part::data) return take_data(bytes);
-            take_framing(bytes.front());
-            bytes.remove_prefix(1);
-        }
-        return {};
-    }
-
-private:
-    enum class part : unsigned char { size, extension, data, line_end };
-
-    std::string_view take_data(std::string_view& bytes) {
-        const std::string_view data = bytes.substr(0, left_);
-        bytes.remove_prefix(data.size());
-        left_ -= data.size();
-        if (left_ == 0) at_ = part::line_end;
-        return data;
-    }
-
-    void take_framing(char byte) {
-        unsigned digit = 0;
-        if (byte == '\n') at_ = left_ > 0 ? part::data : part::size;
-        else if (at_ == part::size && std::from_chars(&byte, &byte + 1, digit, 16).ec == std::errc())
-            left_ = left_ * 16 + digit;
-        else if (at_ == part::size) at_ = part::extension;
-    }
-
-    std::size_t left_ = 0;
-    part at_ = part::size;
-};
 
 // Sockets
 
@@ -295,10 +249,8 @@ std::string to_text(const sse::request& request) {
 // Posts events on one connection, without waiting for the answers to those before.
 class publisher {
 public:
-    publisher(const sse::url& url, bool as_stream)
-        : request_{.method = "POST",
-                   .url = url,
-                   .headers = {{"Content-Type", std::string(as_stream ? sse::media_type : "text/plain")}}},
+    explicit publisher(const sse::url& url)
+        : request_{.method = "POST", .url = url, .headers = {{"Content-Type", "text/plain"}}},
           address_(loopback_address(url)) {}
 
     void connect() { socket_ = begin_connecting(address_); }
@@ -364,6 +316,7 @@ public:
 
     std::uint64_t published() const { return first_ + served_.size() - 1; }
     bool is_complete() const { return served_.empty(); }
+    bool is_deserted() const { return absent_ == subscribers_; }
     std::uint64_t ahead() const { return served_.size(); }
 
     void add_event() {
@@ -399,9 +352,8 @@ struct subscriber {
     enum class state : unsigned char { away, connecting, head, open, gone };
 
     support::descriptor socket{};
-    std::unique_ptr<sse::response_reader> head{};  // until it has come
+    sse::response_reader reader{};
     sse::parser parser{};
-    std::optional<chunked_body> chunks{};
     std::uint64_t last = 0;  // number of the event seen last
     nanoseconds came = 0;
     state at = state::away;
@@ -428,17 +380,14 @@ struct measurement {
     process_usage server_begin{}, server_end{};
     nanoseconds begin = 0, end = 0;
     nanoseconds own_begin = 0, own_end = 0;  // CPU time
-    std::uint64_t published_before = 0;
+    std::uint64_t events = 0;                // that each subscriber is to get
 };
 
 struct report {
-    std::size_t subscribers = 0;
-    std::uint64_t published = 0;
     counts seen{};
     histogram latencies{};
     measurement measured{};
     process_usage before{}, idle{}, busy{}, after{};
-    bool stalled = false;
 };
 
 class swarm {
@@ -447,21 +396,20 @@ public:
         : settings_(wanted),
           address_(loopback_address(wanted.events)),
           request_{.url = wanted.events, .headers = {{"Accept", std::string(sse::media_type)}}},
-          publisher_(wanted.publish, wanted.batch > 1),
+          publisher_(wanted.publish),
           epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
         if (!epoll_) throw_errno("epoll_create1");
         connect_publisher();
     }
 
     report run() {
-        report_.before = usage_of(settings_.pids);
+        report_.before = usage_of(settings_.pid);
         if (settings_.mode == mode::catchup) catch_up();
         else follow();
-        report_.busy = usage_of(settings_.pids);
+        report_.busy = usage_of(settings_.pid);
         count_lost();
-        report_.published = progress_.published();
         leave_all();
-        report_.after = usage_of(settings_.pids);
+        report_.after = usage_of(settings_.pid);
         return std::move(report_);
     }
 
@@ -475,34 +423,32 @@ private:
     // The course of a run
 
     void follow() {
-        gather(settings_.subscribers, settings_.resume, 0);
-        report_.subscribers = settings_.subscribers;
+        gather(settings_.subscribers, {}, 0);
         settle();
-        report_.idle = usage_of(settings_.pids);
         publish_until(settings_.warm_up, never);
-        if (report_.stalled) return;
+        settle();
+        report_.idle = usage_of(settings_.pid);
         begin_measuring();
         const nanoseconds end = settings_.seconds > 0 ? now_ + from_seconds(settings_.seconds) : never;
         next_churn_ = settings_.churn > 0 ? now_ : never;
         publish_until(settings_.count == 0 ? never : settings_.warm_up + settings_.count, end);
-        end_measuring();
+        end_measuring(progress_.published() - settings_.warm_up);
     }
 
     // One subscriber listens, and learns the id after which all others want to go on.
     void catch_up() {
-        gather(1, settings_.resume, 0);
+        gather(1, {}, 0);
         publish_until(settings_.count + 1, never);
-        if (report_.stalled || first_id_.empty()) throw std::runtime_error("no event with an id has come");
+        if (first_id_.empty()) throw std::runtime_error("no event with an id has come");
         leave_all();
-        report_.before = usage_of(settings_.pids);
+        report_.before = usage_of(settings_.pid);
 
         begin_measuring();
         const std::uint64_t published = progress_.published();
         gather(settings_.subscribers, first_id_, 1, published);
-        report_.subscribers = settings_.subscribers;
         turn_until([this] { return progress_.is_complete(); });
-        end_measuring();
-        report_.idle = usage_of(settings_.pids);
+        end_measuring(settings_.count);
+        report_.idle = usage_of(settings_.pid);
     }
 
     // All of them connect, and have the head; they have seen `last` events, of those that there are.
@@ -520,9 +466,9 @@ private:
             waiting_.push_back(i);
         }
         turn_until([this] { return waiting_.empty() && connecting_ == 0; });
-        if (report_.stalled || report_.seen.ended > 0)
-            throw std::runtime_error(fmt::format("of {} subscribers {} are not served", number,
-                                                 waiting_.size() + connecting_ + report_.seen.ended));
+        if (report_.seen.ended > 0)
+            throw std::runtime_error(
+                fmt::format("of {} subscribers {} are not served", number, report_.seen.ended));
     }
 
     void publish_until(std::uint64_t last, nanoseconds end) {
@@ -549,23 +495,23 @@ private:
         const nanoseconds end = now_ + from_seconds(settings_.patience);
         do {
             settle();
-        } while (now_ < end && usage_of(settings_.pids).descriptors > before + 1);
+        } while (now_ < end && usage_of(settings_.pid).descriptors > before + 1);
         subscribers_.clear();
     }
 
     void begin_measuring() {
         report_.seen.deliveries = 0;
         report_.latencies = {};
-        report_.measured = {.server_begin = usage_of(settings_.pids),
+        report_.measured = {.server_begin = usage_of(settings_.pid),
                             .begin = clock_now(),
-                            .own_begin = clock_now(CLOCK_PROCESS_CPUTIME_ID),
-                            .published_before = progress_.published()};
+                            .own_begin = clock_now(CLOCK_PROCESS_CPUTIME_ID)};
     }
 
-    void end_measuring() {
+    void end_measuring(std::uint64_t events) {
+        report_.measured.events = events;
         report_.measured.end = clock_now();
         report_.measured.own_end = clock_now(CLOCK_PROCESS_CPUTIME_ID);
-        report_.measured.server_end = usage_of(settings_.pids);
+        report_.measured.server_end = usage_of(settings_.pid);
     }
 
     void count_lost() {
@@ -582,17 +528,23 @@ private:
         moved_ = now_ = clock_now();
         while (!is_done()) {
             connect_waiting();
+            if (wants_to_publish() && progress_.is_deserted()) stall("nobody is left to publish to");
             publish_due();
             churn_due();
             if (now_ - moved_ > from_seconds(settings_.patience)) {
-                if (is_waiting()) {
-                    report_.stalled = true;
-                    return;
-                }
+                if (is_waiting()) stall("nothing has moved for too long");
                 moved_ = now_;
             }
             poll();
         }
+    }
+
+    [[noreturn]] void stall(std::string_view why) const {
+        const std::uint64_t published = progress_.published();
+        throw std::runtime_error(fmt::format(
+            "{}: {} connections are not there yet, the server has ended {}; {} events are published, "
+            "{} of them still waited for",
+            why, waiting_.size() + connecting_, report_.seen.ended, published, progress_.ahead()));
     }
 
     bool is_waiting() const { return connecting_ > 0 || !progress_.is_complete() || !publisher_.is_idle(); }
@@ -603,7 +555,9 @@ private:
         if (!away_.empty()) wake = std::min(wake, away_.front().until);
         if (settings_.mode == mode::rate && wants_to_publish()) wake = std::min(wake, next_publish_);
         if (publish_end_ > now_) wake = std::min(wake, publish_end_);
-        const nanoseconds wait = wake > now_ ? wake - now_ : 0;
+        // In the other modes each send would have to wake it, at the server's expense.
+        const bool may_sleep = settings_.mode == mode::rate || settings_.mode == mode::hold;
+        const nanoseconds wait = may_sleep && wake > now_ ? wake - now_ : 0;
         const timespec timeout{.tv_sec = static_cast<time_t>(wait / 1'000'000'000),
                                .tv_nsec = static_cast<long>(wait % 1'000'000'000)};
         const int ready =
@@ -638,7 +592,7 @@ private:
         if (!wants_to_publish()) return false;
         switch (settings_.mode) {
             case mode::rate: return now_ >= next_publish_;
-            case mode::full: return progress_.ahead() + settings_.batch <= settings_.window;
+            case mode::full: return progress_.ahead() < settings_.window;
             default: return progress_.is_complete();
         }
     }
@@ -653,25 +607,12 @@ private:
         if (is_due() && !publisher_.is_connected()) connect_publisher();
         bool published = false;
         for (; is_due(); published = true) {
-            publisher_.post(next_body());
+            moved_ = now_ = clock_now();  // or else an endless loop would not see its end
+            progress_.add_event();
+            publisher_.post(make_data(tag_, {progress_.published(), now_}, settings_.bytes));
             next_publish_ += from_seconds(1 / settings_.rate);
-            moved_ = now_;
         }
         if (published) send();
-    }
-
-    std::string next_body() {
-        const nanoseconds time = clock_now();
-        std::string body;
-        const std::uint64_t most = std::min(settings_.batch, last_ - progress_.published());
-        for (std::uint64_t i = 0; i < most; ++i) {
-            progress_.add_event();
-            std::string data = make_data(tag_, {progress_.published(), time}, settings_.bytes);
-            if (settings_.batch == 1) return data;
-            if (const std::error_code error = sse::encode_to(body, {.data = data}))
-                throw std::system_error(error);
-        }
-        return body;
     }
 
     void send() {
@@ -709,19 +650,14 @@ private:
         const std::string text = to_text(request);
         const auto sent = ::send(which.socket.get(), text.data(), text.size(), MSG_NOSIGNAL);
         if (sent != static_cast<ssize_t>(text.size())) return end(which);  // a new connection takes that much
-        which.head = std::make_unique<sse::response_reader>();
+        which.reader.reset();
         which.parser.reset();
-        which.chunks.reset();
         which.at = subscriber::state::head;
         watch(EPOLL_CTL_MOD, which, EPOLLIN | EPOLLRDHUP | EPOLLET);
     }
 
     void open(subscriber& which) {
-        const sse::response& response = which.head->response();
-        if (response.status != 200) return end(which);
-        const auto coding = sse::find_header(response.headers, "Transfer-Encoding");
-        if (coding && sse::equal_ignoring_case(*coding, "chunked")) which.chunks.emplace();
-        which.head.reset();
+        if (which.reader.response().status != 200) return end(which);
         which.at = subscriber::state::open;
         --connecting_;
         moved_ = now_;
@@ -740,7 +676,6 @@ private:
         const bool is_connecting =
             which.at == subscriber::state::connecting || which.at == subscriber::state::head;
         if (is_connecting) --connecting_;
-        which.head.reset();
         which.socket = {};
         which.at = to;
     }
@@ -787,24 +722,27 @@ private:
         now_ = clock_now();
         std::string_view bytes(room_.data(), static_cast<std::size_t>(received));
         const bool is_full = bytes.size() == room_.size();
-        if (which.at == subscriber::state::head) take_head(which, bytes);
-        if (which.at == subscriber::state::open) take_body(which, bytes);
+        take_response(which, bytes);
         return is_full;
     }
 
-    void take_head(subscriber& which, std::string_view& bytes) {
-        if (which.head->next(bytes) == sse::http_part::head) open(which);
-        else if (which.head->error()) end(which);
-    }
-
-    void take_body(subscriber& which, std::string_view bytes) {
-        if (!which.chunks) return feed(which, bytes);
-        for (std::string_view body; !(body = which.chunks->take(bytes)).empty();) feed(which, body);
+    void take_response(subscriber& which, std::string_view bytes) {
+        while (which.socket) {
+            switch (which.reader.next(bytes)) {
+                case sse::http_part::head: open(which); break;
+                case sse::http_part::body: feed(which, which.reader.body()); break;
+                case sse::http_part::end: return end(which);
+                case sse::http_part::none:
+                    if (const std::error_code error = which.reader.error())
+                        throw std::system_error(error, "a subscriber's response");
+                    return;
+            }
+        }
     }
 
     void feed(subscriber& which, std::string_view bytes) {
         const sse::error error = which.parser.feed(bytes, [&](const sse::event_view& event) {
-            const std::optional<stamp> stamp = read_stamp(tag_, event.data);
+            const std::optional<stamp> stamp = read_stamp(tag_, event.data, settings_.bytes);
             if (stamp && stamp->number <= progress_.published())
                 return take(which, *stamp, event.last_event_id);
             ++report_.seen.others;
@@ -887,17 +825,6 @@ sse::url parse_url(std::string_view text) {
     return url;
 }
 
-std::vector<int> parse_pids(std::string_view text) {
-    std::vector<int> pids;
-    for (const char *at = text.data(), *const end = at + text.size(); at < end; ++at) {
-        const auto [behind, error] = std::from_chars(at, end, pids.emplace_back());
-        if (error != std::errc() || (behind != end && *behind != ','))
-            throw support::usage_error(fmt::format("--pid wants process ids, not '{}'", text));
-        at = behind;
-    }
-    return pids;
-}
-
 settings parse(support::command_line& arguments) {
     constexpr std::uint64_t many = 1'000'000'000;
     constexpr double long_time = 1e6;
@@ -906,7 +833,8 @@ settings parse(support::command_line& arguments) {
         if (arguments.is("--help")) result.help = true;
         else if (arguments.is("--events")) result.events = parse_url(arguments.value());
         else if (arguments.is("--publish")) result.publish = parse_url(arguments.value());
-        else if (arguments.is("--pid")) result.pids = parse_pids(arguments.value());
+        else if (arguments.is("--pid"))
+            result.pid = arguments.number<int>(1, std::numeric_limits<int>::max());
         else if (arguments.is("--mode")) result.mode = parse_mode(arguments.value());
         else if (arguments.is("--subscribers"))
             result.subscribers = arguments.number<std::size_t>(1, 100'000);
@@ -917,23 +845,17 @@ settings parse(support::command_line& arguments) {
         else if (arguments.is("--warm-up")) result.warm_up = arguments.number<std::uint64_t>(0, many);
         else if (arguments.is("--rate")) result.rate = arguments.number<double>(1e-3, 1e6);
         else if (arguments.is("--window")) result.window = arguments.number<std::uint64_t>(1, many);
-        else if (arguments.is("--batch")) result.batch = arguments.number<std::uint64_t>(1, 100'000);
-        else if (arguments.is("--bytes")) result.bytes = arguments.number<std::size_t>(0, 1'000'000);
+        else if (arguments.is("--bytes"))
+            result.bytes = arguments.number<std::size_t>(max_stamp_bytes, 1'000'000);
         else if (arguments.is("--churn")) result.churn = arguments.number<double>(0, 1e5);
-        else if (arguments.is("--resume")) result.resume = arguments.value();
-        else if (arguments.is("--may-drop")) result.may_drop = true;
         else if (arguments.is("--patience")) result.patience = arguments.number<double>(0, long_time);
-        else if (arguments.is("--json")) result.json = arguments.value();
         else arguments.refuse();
     }
     if (result.help) return result;
     if (result.events.host.empty() || result.publish.host.empty())
         throw support::usage_error("--events and --publish are needed");
-    if (!result.resume.empty() && !sse::is_sendable_id(result.resume))
-        throw support::usage_error("--resume wants an id that can be sent");
     if (result.mode == mode::catchup && result.idle_readers > 0)
         throw support::usage_error("--idle-readers has no meaning in mode catchup");
-    if (result.window < result.batch) throw support::usage_error("--window is less than --batch");
     if (result.count == 0 && result.seconds == 0) result.count = result.mode == mode::hold ? 5 : 1000;
     return result;
 }
@@ -941,10 +863,13 @@ settings parse(support::command_line& arguments) {
 // Without them the figures of a server whose processes are not known would be infinite, which JSON is not.
 double quotient(double over, double under) { return under > 0 ? over / under : 0; }
 
+// Who leaves, or reads nothing, gets fewer deliveries than there are events.
 bool is_complete(const report& report, const settings& settings) {
     const counts& seen = report.seen;
-    const bool is_lossless = settings.may_drop || (seen.lost == 0 && !report.stalled);
-    return is_lossless && seen.doubled == 0 && seen.out_of_order == 0;
+    const bool all_stay = settings.churn == 0 && settings.idle_readers == 0;
+    const bool all_came = !all_stay || seen.deliveries == settings.subscribers * report.measured.events;
+    const bool in_order = seen.doubled == 0 && seen.out_of_order == 0;
+    return all_came && in_order && seen.lost == 0 && seen.missed == 0 && seen.gaps == 0;
 }
 
 std::string counts_json(const counts& seen) {
@@ -956,17 +881,15 @@ std::string counts_json(const counts& seen) {
 }
 
 std::string cost_json(const report& report) {
-    const auto& [begin, end, begin_time, end_time, own_begin, own_end, published] = report.measured;
-    const double user_s = end.user_s - begin.user_s;
-    const double system_s = end.system_s - begin.system_s;
-    const double wall_s = to_seconds(end_time - begin_time);
+    const measurement& measured = report.measured;
+    const double cpu_s = measured.server_end.cpu_s - measured.server_begin.cpu_s;
+    const double wall_s = to_seconds(measured.end - measured.begin);
     const auto deliveries = static_cast<double>(report.seen.deliveries);
-    const auto events = static_cast<double>(report.published - published);
     return fmt::format(
-        R"("wall_s": {:.6f}, "server_user_s": {:.2f}, "server_system_s": {:.2f}, "swarm_cpu_s": {:.6f}, )"
-        R"("deliveries_per_cpu_s": {:.0f}, "deliveries_per_s": {:.0f}, "cpu_us_per_event": {:.2f})",
-        wall_s, user_s, system_s, to_seconds(own_end - own_begin), quotient(deliveries, user_s + system_s),
-        quotient(deliveries, wall_s), quotient((user_s + system_s) * 1e6, events));
+        R"("wall_s": {:.6f}, "server_cpu_s": {:.2f}, "swarm_cpu_s": {:.6f}, "deliveries_per_cpu_s": {:.0f}, )"
+        R"("deliveries_per_s": {:.0f}, "cpu_us_per_event": {:.2f})",
+        wall_s, cpu_s, to_seconds(measured.own_end - measured.own_begin), quotient(deliveries, cpu_s),
+        quotient(deliveries, wall_s), quotient(cpu_s * 1e6, static_cast<double>(measured.events)));
 }
 
 std::string latency_json(const histogram& latencies) {
@@ -976,24 +899,31 @@ std::string latency_json(const histogram& latencies) {
         ms(0.5), ms(0.9), ms(0.99), ms(0.999), to_seconds(latencies.max()) * 1e3);
 }
 
-std::string memory_json(const report& report) {
+std::string memory_json(const report& report, std::size_t subscribers) {
     const auto four = [&](std::uint64_t process_usage::*figure) {
-        return fmt::format(R"({{"before": {}, "idle": {}, "busy": {}, "after": {}}})", report.before.*figure,
+        return fmt::format(R"("before": {}, "idle": {}, "busy": {}, "after": {})", report.before.*figure,
                            report.idle.*figure, report.busy.*figure, report.after.*figure);
     };
-    const double growth =
-        static_cast<double>(report.idle.rss_bytes) - static_cast<double>(report.before.rss_bytes);
-    return fmt::format(R"("rss_bytes": {}, "rss_per_subscriber": {:.0f}, "descriptors": {})",
-                       four(&process_usage::rss_bytes), growth / static_cast<double>(report.subscribers),
-                       four(&process_usage::descriptors));
+    const auto held = static_cast<double>(std::max(report.idle.rss_bytes, report.busy.rss_bytes));
+    const double growth = held - static_cast<double>(report.before.rss_bytes);
+    return fmt::format(
+        R"("rss_bytes": {{{}, "peak": {}}}, "rss_per_subscriber": {:.0f}, "descriptors": {{{}}})",
+        four(&process_usage::rss_bytes), report.after.peak_bytes, growth / static_cast<double>(subscribers),
+        four(&process_usage::descriptors));
 }
 
-std::string to_json(const report& report, bool is_complete) {
-    return fmt::format(
-        "{{\"complete\": {}, \"stalled\": {}, \"subscribers\": {}, \"published\": {},\n {},\n {},\n {},\n "
-        "{}}}\n",
-        is_complete, report.stalled, report.subscribers, report.published, counts_json(report.seen),
-        cost_json(report), latency_json(report.latencies), memory_json(report));
+std::string to_json(const report& report, std::size_t subscribers, bool is_complete) {
+    return fmt::format("{{\"complete\": {}, \"subscribers\": {}, \"events\": {},\n {},\n {},\n {},\n {}}}\n",
+                       is_complete, subscribers, report.measured.events, counts_json(report.seen),
+                       cost_json(report), latency_json(report.latencies), memory_json(report, subscribers));
+}
+
+// Each subscriber has one.
+void raise_descriptor_limit() {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) throw_errno("getrlimit");
+    limit.rlim_cur = limit.rlim_max;
+    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) throw_errno("setrlimit");
 }
 
 int run(support::command_line arguments) {
@@ -1002,12 +932,10 @@ int run(support::command_line arguments) {
         support::write_out(usage);
         return 0;
     }
+    raise_descriptor_limit();
     const report report = swarm(settings).run();
     const bool complete = is_complete(report, settings);
-    const std::string json = to_json(report, complete);
-    if (settings.json.empty()) support::write_out(json);
-    else if (!(std::ofstream(settings.json) << json).flush())
-        throw std::runtime_error("cannot write " + settings.json);
+    support::write_out(to_json(report, settings.subscribers, complete));
     return complete ? 0 : 1;
 }
 
