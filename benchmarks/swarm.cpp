@@ -14,7 +14,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -918,21 +917,13 @@ std::string to_json(const report& report, std::size_t subscribers, bool is_compl
                        cost_json(report), latency_json(report.latencies), memory_json(report, subscribers));
 }
 
-// Each subscriber has one.
-void raise_descriptor_limit() {
-    rlimit limit{};
-    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) throw_errno("getrlimit");
-    limit.rlim_cur = limit.rlim_max;
-    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) throw_errno("setrlimit");
-}
-
 int run(support::command_line arguments) {
     const settings settings = parse(arguments);
     if (settings.help) {
         support::write_out(usage);
         return 0;
     }
-    raise_descriptor_limit();
+    support::raise_descriptor_limit();
     const report report = swarm(settings).run();
     const bool complete = is_complete(report, settings);
     support::write_out(to_json(report, settings.subscribers, complete));

@@ -21,7 +21,6 @@
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -772,14 +771,6 @@ void tick_until(const support::descriptor& stopped, server& shared) {
     }
 }
 
-// As many descriptors as the system lets us have.
-void raise_limit() {
-    rlimit limit{};
-    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-    limit.rlim_cur = limit.rlim_max;
-    static_cast<void>(::setrlimit(RLIMIT_NOFILE, &limit));
-}
-
 sse::lag_policy policy(support::command_line& arguments) {
     const std::string_view name = arguments.value();
     if (name == "disconnect") return sse::lag_policy::disconnect;
@@ -836,7 +827,7 @@ int serve(support::command_line arguments) {
         support::write_out(usage);
         return 0;
     }
-    raise_limit();
+    support::raise_descriptor_limit();
     const support::descriptor stopped = support::stop_on_signals();
     const support::descriptor listener = support::listen_on(options.host, options.port, options.send_buffer);
     // Whoever acknowledges nothing for so long is gone, or reads nothing, though the kernel still took bytes

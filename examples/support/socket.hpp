@@ -1,7 +1,8 @@
-// A descriptor that closes itself, and the addresses of a host.
+// A descriptor that closes itself, how many there may be, and the addresses of a host.
 #pragma once
 
 #include <netdb.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -31,6 +32,14 @@ public:
 private:
     int value_ = -1;
 };
+
+// To what the system allows at most. Where that fails, it stays as it is.
+inline void raise_descriptor_limit() noexcept {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    static_cast<void>(::setrlimit(RLIMIT_NOFILE, &limit));
+}
 
 struct free_addresses {
     void operator()(addrinfo* list) const noexcept { ::freeaddrinfo(list); }

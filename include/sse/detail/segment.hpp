@@ -1,0 +1,154 @@
+// A part of a channel's log, and what is read off the events in it.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <new>
+#include <optional>
+#include <span>
+#include <string_view>
+
+namespace sse::detail {
+
+// As in <algorithm>, which costs a fifth of <string>.
+template <class T>
+constexpr T smaller(T left, T right) noexcept {
+    return right < left ? right : left;
+}
+template <class T>
+constexpr T larger(T left, T right) noexcept {
+    return left < right ? right : left;
+}
+
+/// The value of the field that encoded events begin with, if that is the one named: "event: ", "id: ".
+constexpr std::optional<std::string_view> leading_field(std::string_view bytes,
+                                                        std::string_view name) noexcept {
+    if (!bytes.starts_with(name)) return std::nullopt;
+    return bytes.substr(name.size(), bytes.find('\n') - name.size());
+}
+
+/// \pre one event, as the encoder writes it
+constexpr std::string_view type_of(std::string_view bytes) noexcept {
+    const std::string_view type = leading_field(bytes, "event: ").value_or(std::string_view());
+    return type.empty() ? "message" : type;
+}
+
+constexpr std::string_view id_of(std::string_view bytes) noexcept {
+    if (bytes.starts_with("event: ")) bytes.remove_prefix(bytes.find('\n') + 1);
+    return leading_field(bytes, "id: ").value_or(std::string_view());
+}
+
+/// A part of the log: one block of memory with encoded events from its front, and from its back what is to
+/// be known of each. Events are only added, by one thread at a time, and read meanwhile.
+class segment {
+public:
+    struct entry {
+        std::chrono::steady_clock::time_point time;
+        std::uint64_t previous;  // the number of the event whose ID comes before this one in a chain
+        std::uint32_t end;       // where its bytes end
+    };
+
+    /// What a reader may read.
+    struct extent {
+        std::uint32_t events;
+        bool is_complete;  // no more will be added
+    };
+
+    /// How much memory an event takes, in a segment of its own.
+    static constexpr std::size_t memory_for(std::size_t event_bytes) noexcept {
+        const std::size_t aligned = (event_bytes + alignof(entry) - 1) / alignof(entry) * alignof(entry);
+        return sizeof(segment) + sizeof(entry) + aligned;
+    }
+
+    /// \pre memory is a multiple of the entries' alignment
+    static segment* make(std::size_t memory) {
+        return new (::operator new(memory)) segment(memory);
+    }
+    static void destroy(segment* self) noexcept {
+        self->~segment();
+        ::operator delete(self);
+    }
+
+    segment(const segment&) = delete;
+    segment& operator=(const segment&) = delete;
+
+    void add_owner() noexcept { owners_.fetch_add(1, std::memory_order_relaxed); }
+    bool drop_owner() noexcept { return owners_.fetch_sub(1, std::memory_order_acq_rel) == 1; }
+    bool has_one_owner() const noexcept { return owners_.load(std::memory_order_acquire) == 1; }
+
+    std::size_t memory() const noexcept { return sizeof(segment) + capacity_; }
+    std::uint64_t first() const noexcept { return first_; }
+
+    /// Acquires, and takes part in the one order of all such operations: see `log::arm`.
+    extent read_extent() const noexcept {
+        const std::uint32_t value = extent_.load(std::memory_order_seq_cst);
+        return {value & ~complete, (value & complete) != 0};
+    }
+
+    std::uint32_t begin_of(std::uint32_t index) const noexcept { return index == 0 ? 0 : end_of(index - 1); }
+    std::uint32_t end_of(std::uint32_t index) const noexcept { return entry_at(index).end; }
+    std::string_view bytes(std::uint32_t begin, std::uint32_t end) const noexcept {
+        return {data() + begin, end - begin};
+    }
+    std::string_view event(std::uint32_t index) const noexcept {
+        return bytes(begin_of(index), end_of(index));
+    }
+
+    // For the one who adds:
+
+    std::uint64_t next() const noexcept { return first_ + added_; }
+    const entry& entry_at(std::uint32_t index) const noexcept {
+        return entries_end()[-1 - std::ptrdiff_t{index}];
+    }
+    void set_previous(std::uint32_t index, std::uint64_t number) noexcept {
+        entries_end()[-1 - std::ptrdiff_t{index}].previous = number;
+    }
+
+    bool has_room(std::size_t event_bytes) const noexcept {
+        if (read_extent().is_complete) return false;
+        const std::size_t used = begin_of(added_) + (added_ + std::size_t{1}) * sizeof(entry);
+        return used <= capacity_ && event_bytes <= capacity_ - used;
+    }
+
+    /// \pre there is room
+    std::span<char> room(std::size_t event_bytes) noexcept {
+        return {data() + begin_of(added_), event_bytes};
+    }
+
+    /// Makes an event visible whose bytes have been put into the room.
+    void add(std::size_t event_bytes, std::chrono::steady_clock::time_point time,
+             std::uint64_t previous) noexcept {
+        const auto end = static_cast<std::uint32_t>(begin_of(added_) + event_bytes);
+        new (entries_end() - 1 - added_) entry{time, previous, end};
+        extent_.store(++added_, std::memory_order_seq_cst);
+    }
+    void finish() noexcept { extent_.store(added_ | complete, std::memory_order_seq_cst); }
+
+    /// \pre nobody reads it
+    void begin_at(std::uint64_t first) noexcept {
+        first_ = first;
+        added_ = 0;
+        extent_.store(0, std::memory_order_relaxed);
+    }
+
+private:
+    static constexpr std::uint32_t complete = std::uint32_t{1} << 31;
+
+    explicit segment(std::size_t memory) noexcept : capacity_(memory - sizeof(segment)) {}
+    ~segment() = default;
+
+    char* data() noexcept { return reinterpret_cast<char*>(this + 1); }
+    const char* data() const noexcept { return reinterpret_cast<const char*>(this + 1); }
+    entry* entries_end() noexcept { return reinterpret_cast<entry*>(data() + capacity_); }
+    const entry* entries_end() const noexcept { return reinterpret_cast<const entry*>(data() + capacity_); }
+
+    std::uint64_t first_ = 0;
+    std::size_t capacity_;
+    std::atomic<std::uint32_t> owners_{1};
+    std::atomic<std::uint32_t> extent_{0};
+    std::uint32_t added_ = 0;
+};
+
+}  // namespace sse::detail
