@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import os
 import re
 import signal
 import socket
@@ -512,13 +513,15 @@ class Signals(unittest.TestCase):
             while True:
                 yield b"data: " + b"x" * 10_000 + b"\n\n"
 
-        with Script(parts()) as script:
-            process = subprocess.Popen([program("sse-cat"), script.url], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-            with process.stdout, process.stderr:
-                size = fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, 4096)
-                wait_until(lambda: unread(process.stdout) == size, "the pipe being full")
-                process.send_signal(signal.SIGTERM)
+        output, into = os.pipe()
+        size = fcntl.fcntl(into, fcntl.F_SETPIPE_SZ, 4096)  # before anything is in it that would not fit
+        with open(output, "rb"), Script(parts()) as script:
+            process = subprocess.Popen([program("sse-cat"), script.url], stdout=into, stderr=subprocess.PIPE)
+            os.close(into)
+            with process.stderr:
                 try:
+                    wait_until(lambda: unread(output) == size, "the pipe being full")
+                    process.send_signal(signal.SIGTERM)
                     self.assertEqual(process.wait(LIMIT), -signal.SIGTERM)
                     self.assertEqual(process.stderr.read(), b"")
                 finally:
