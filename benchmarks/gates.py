@@ -103,7 +103,7 @@ def main():
         holds = gate.holds(value, options.margin)
         failed |= not holds
         bound = "at most" if gate.at_most else "at least"
-        print(f"{gate.name:45} {value:10.4g}   {bound:8} {gate.limit:6.3f}   {'ok' if holds else 'FAILED'}")
+        print(f"{gate.name:45} {value:10.4g}   {bound:8} {gate.limit:7.4g}   {'ok' if holds else 'FAILED'}")
     sys.exit(failed)
 
 
