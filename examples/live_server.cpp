@@ -52,28 +52,40 @@ using milliseconds = std::chrono::milliseconds;
 
 constexpr std::string_view usage = R"(usage: live_server [options]
 
-Serves a page at /, events at /events, figures at /stats, and takes events at /publish.
+  GET /             a page that shows the events
+  GET /events       the events; ?type=NAME for those only, as often as you like
+  POST /publish     a new one, of the body; ?type=NAME gives it a type. Several
+                    where the body is itself a text/event-stream
+  GET /stats        figures
 
-  --host HOST          the address to listen on (default 127.0.0.1)
-  --port N             the port; 0: any that is free (default 8080)
-  --origin ORIGIN      whose pages may read and publish, besides the server's own; may be given again; behind
-                       a proxy that changes Host, the server's own too
-  --threads N          that serve (default: one for each core)
-  --max-connections N  more are turned away with 503 (default 100000)
-  --patience MS        how long a request, or taking an answer, may last (default 10000)
-  --send-buffer BYTES  what the kernel holds for each subscriber (default: as it likes)
+  --host HOST       the address to listen on (default 127.0.0.1)
+  --port N          the port; 0 for any that is free (default 8080)
+  --origin ORIGIN   a further one, such as https://example.org, whose pages may
+                    read and publish, or *; may be given several times. Behind
+                    a proxy that changes Host, the server's own is one as well
+  --threads N       how many serve (default: one for each core)
+  --max-connections N
+                    further ones are turned away with 503 (default 100000)
+  --patience MS     how long a client may take for a request, or to take the
+                    answer (default 10000)
+  --send-buffer BYTES
+                    of the kernel's, for each connection (default: its choice)
 
-  --events N           how many events are kept for those who come back (default 10000)
-  --bytes N            and in how much memory at most (default 8388608)
-  --age S              and for how many seconds; 0: for ever (default 0)
-  --tick MS            the time between two events of the ticker; 0: none (default 250)
+  --events N        how many are kept for those who come back (default 10000)
+  --bytes N         in how much memory at most (default 8388608)
+  --age S           for how many seconds; 0 for ever (default 0)
+  --tick MS         between two events of the ticker; 0 for none (default 250)
 
-  --retry MS           the pause before subscribers come back (default 2000)
-  --heartbeat MS       the pause before a comment shows that the stream lives (default 15000)
-  --send-timeout MS    how long a subscriber may leave bytes unread (default 30000)
-  --on-lag POLICY      what becomes of one that falls out of what is kept: disconnect, skip-to-oldest or
-                       skip-to-latest (default disconnect)
-  --drain MS           how long the farewell may take, on SIGTERM (default 5000)
+  --retry MS        the pause before subscribers come back (default 2000)
+  --heartbeat MS    the pause before a comment shows that the stream is alive
+                    (default 15000)
+  --send-timeout MS how long a subscriber may leave bytes unread
+                    (default 30000)
+  --on-lag POLICY   what is done with one that falls behind what is kept:
+                    disconnect, skip-to-oldest or skip-to-latest (default
+                    disconnect)
+  --drain MS        how long the farewell may take, on SIGTERM (default 5000)
+  --help            this
 )";
 
 constexpr std::size_t max_body_bytes = std::size_t{1} << 20;
@@ -616,7 +628,7 @@ private:
     void show_page(client& peer) { answer(peer, 200, "OK", live_page, {}, "text/html; charset=utf-8"); }
 
     void show_stats(client& peer) {
-        answer(peer, 200, "OK", server_.stats(), {{"Cache-Control", "no-store"}}, "application/json");
+        answer(peer, 200, "OK", server_.stats() + "\n", {{"Cache-Control", "no-store"}}, "application/json");
     }
 
     void cut_by_name(client& peer) {
@@ -673,7 +685,7 @@ private:
             static_cast<void>(parser.finish(sse::at_end::deliver, take));  // the body is complete
         } else {
             sse::event& event = result.emplace_back();
-            event.type = first_parameter(request.url.target, "event");
+            event.type = first_parameter(request.url.target, "type");
             event.data = body;
         }
         return result;
@@ -771,6 +783,14 @@ void tick_until(const support::descriptor& stopped, server& shared) {
     }
 }
 
+// As browsers send it.
+std::string origin(std::string_view text) {
+    sse::url url;
+    if (text != "*" && (sse::parse_url(text, url) || sse::origin(url) != text))
+        throw support::usage_error(fmt::format("--origin wants such as https://example.org, not '{}'", text));
+    return std::string(text);
+}
+
 sse::lag_policy policy(support::command_line& arguments) {
     const std::string_view name = arguments.value();
     if (name == "disconnect") return sse::lag_policy::disconnect;
@@ -800,7 +820,7 @@ settings parse(support::command_line arguments) {
     while (arguments.next()) {
         if (arguments.is("--host")) result.host = arguments.value();
         else if (arguments.is("--port")) result.port = arguments.number<std::uint16_t>(0, 65535);
-        else if (arguments.is("--origin")) result.cors.origins.emplace_back(arguments.value());
+        else if (arguments.is("--origin")) result.cors.origins.push_back(origin(arguments.value()));
         else if (arguments.is("--threads")) result.threads = arguments.number<std::size_t>(1, 256);
         else if (arguments.is("--max-connections")) result.max_connections = size(1);
         else if (arguments.is("--patience")) result.patience = time(1);

@@ -396,7 +396,7 @@ element("cut").onclick = () => {
 element("form").onsubmit = async event => {
     event.preventDefault();
     const body = element("notice").value;
-    const {ok} = await fetch("/publish?event=notice", {method: "POST", body});
+    const {ok} = await fetch("/publish?type=notice", {method: "POST", body});
     if (ok) element("form").reset();
 };
 connect();

@@ -166,7 +166,7 @@ void append_json(std::string& out, std::string_view text) {
 // What the parser calls, for events and for comments.
 class printer {
 public:
-    explicit printer(const settings& wanted) : wanted_(wanted) {}
+    printer(const settings& wanted, support::event_text text) : wanted_(wanted), text_(std::move(text)) {}
 
     const support::event_text& text() const noexcept { return text_; }
 
@@ -214,7 +214,7 @@ private:
     }
 
     const settings& wanted_;
-    support::event_text text_{STDOUT_FILENO};
+    support::event_text text_;
     bool is_done_ = false;
 };
 
@@ -407,7 +407,7 @@ int sse_cat(support::command_line arguments) {
         support::write_out(wanted.answer);
         return 0;
     }
-    printer print(wanted);
+    printer print(wanted, support::event_text(STDOUT_FILENO));
     // A parser retains comments only for a handler that asks for them.
     auto events_only = [&print](const sse::event_view& event) { print.on_event(event); };
     if (wanted.is_url()) show_url(wanted, print);

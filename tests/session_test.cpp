@@ -95,7 +95,7 @@ std::string gap_text(std::optional<std::uint64_t> missed) {
 /// Nothing goes first but the comment, and nothing is timed.
 session_options plain() {
     session_options options;
-    options.sends_first_id = false;
+    options.sends_position = false;
     options.heartbeat = 0ms;
     options.send_timeout = 0ms;
     options.drain_timeout = 0ms;
@@ -291,7 +291,7 @@ TEST_CASE("of pause and first ID only what is asked for goes first") {
             CAPTURE(sends_id);
             channel news(keeping(10));
             session_options options = plain();
-            options.sends_first_id = sends_id;
+            options.sends_position = sends_id;
             if (has_retry) options.retry = 0ms;
             client it(options, news.subscribe());
             it.run();
@@ -310,7 +310,7 @@ TEST_CASE("of pause and first ID only what is asked for goes first") {
 
 TEST_CASE("the first ID is for those who came without one, or with one that they cannot resume from") {
     session_options options = plain();
-    options.sends_first_id = true;
+    options.sends_position = true;
     options.retry = 5ms;
     channel news(keeping(2));
     publish(news, 1, 4);
@@ -336,7 +336,7 @@ TEST_CASE("the first ID is for those who came without one, or with one that they
 
 TEST_CASE("one that is lost before its first event misses nothing when it comes back") {
     session_options options = plain();
-    options.sends_first_id = true;
+    options.sends_position = true;
     for (const bool makes_ids : {true, false}) {
         for (const bool has_own : {true, false}) {
             for (const bool replays : {false, true}) {
@@ -447,7 +447,7 @@ TEST_CASE("what `gap` throws is thrown, and the subscriber is gone") {
     client it(options, news.subscribe());
     it.run();
     publish(news, 6, 9);
-    CHECK_THROWS_AS(it.session.next(start), std::runtime_error);
+    CHECK_THROWS_AS(static_cast<void>(it.session.next(start)), std::runtime_error);
     it.session.kick();
     CHECK(it.run().step == session_step::finished);
     CHECK(news.stats().subscribers == 0);
@@ -690,6 +690,46 @@ TEST_CASE("who was offered what left, and has been asked for nothing since, has 
     it.run(start + 69s);
     CHECK(it.received == opening + sent(3));
     CHECK(it.session.end() == session_end::none);
+}
+
+TEST_CASE("one that has skipped is told where it stands, and comes back to that") {
+    for (const bool has_gap : {false, true}) {
+        CAPTURE(has_gap);
+        channel news(keeping(2));
+        session_options options = plain(lag_policy::skip_to_latest);
+        options.sends_position = true;
+        if (has_gap) options.gap = gap_text;
+        client it(options, news.subscribe());
+        it.run();
+        CHECK(it.take_received() == opening + "id: " + made(0) + "\n\n");
+        publish(news, 1, 6);
+        it.run();
+        CHECK(it.take_received() == (has_gap ? gap_text(6) : "") + "id: " + made(6) + "\n\n");
+        const sse::cursor again = news.subscribe(made(6));
+        CHECK(again.how() == sse::subscribed::resumed);
+    }
+}
+
+TEST_CASE("the heartbeat tells one that wants few types where it stands") {
+    channel news(keeping(10));
+    session_options options = plain();
+    options.sends_position = true;
+    options.heartbeat = 15s;
+    client it(options, news.subscribe({}, {.types = {"rare"}}));
+    it.run();
+    static_cast<void>(it.take_received());
+    it.run(start + 15s);
+    CHECK(it.take_received() == ":\n");  // it is where it was
+    publish(news, 1, 5);
+    it.run(start + 20s);
+    CHECK(it.take_received().empty());
+    it.run(start + 30s);
+    CHECK(it.take_received() == ":\nid: " + made(5) + "\n\n");
+    REQUIRE_FALSE(news.publish({.event = "rare", .data = "x"}).error);
+    it.run(start + 30s);
+    static_cast<void>(it.take_received());
+    it.run(start + 45s);
+    CHECK(it.take_received() == ":\n");  // the event has told it
 }
 
 TEST_CASE("being behind gives time once more, and no more, to one who takes nothing") {
@@ -1018,7 +1058,7 @@ TEST_CASE("what `farewell` throws is thrown") {
     client it(options, news.subscribe());
     it.run();
     it.session.drain(0, start);
-    CHECK_THROWS_AS(it.session.next(start), std::runtime_error);
+    CHECK_THROWS_AS(static_cast<void>(it.session.next(start)), std::runtime_error);
     it.session.kick();
     CHECK(it.session.end() == session_end::kicked);
 }
@@ -1407,6 +1447,7 @@ public:
                     const std::size_t to = to_latest ? events_.size() + 1 : oldest() + 1;
                     if (options_.gap) own_ = gap_text(to - next_);
                     next_ = to;
+                    if (options_.sends_position) own_ += sse::encode({.id = made(next_ - 1)});
                 }
                 continue;
             }
@@ -1489,7 +1530,7 @@ std::uint64_t play(std::uint64_t seed) {
     session_options options;
     options.when_behind = static_cast<lag_policy>(below(3));
     if (below(2) == 0) options.gap = gap_text;
-    options.sends_first_id = below(2) == 0;
+    options.sends_position = below(2) == 0;
     options.heartbeat = 2s;
     options.send_timeout = below(2) == 0 ? 0ms : 3s;
     options.drain_timeout = 0ms;
@@ -1498,7 +1539,7 @@ std::uint64_t play(std::uint64_t seed) {
     channel news({.events = kept, .epoch = 0xAB});
     session it(options, news.subscribe(), "head", start);
     const std::string first =
-        "head:\n" + (options.sends_first_id ? "id: " + made(0) + "\n\n" : std::string());
+        "head:\n" + (options.sends_position ? "id: " + made(0) + "\n\n" : std::string());
     model expected(options, kept, 1, first);
     waiting offers;
     std::string received;

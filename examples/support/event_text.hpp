@@ -71,6 +71,9 @@ public:
         colours_ = no_color == nullptr || *no_color == '\0';
     }
 
+    // As on a terminal of that width; 0: on none.
+    event_text(std::size_t columns, bool colours) noexcept : columns_(columns), colours_(colours) {}
+
     bool on_terminal() const noexcept { return columns_ != 0; }
     std::size_t columns() const noexcept { return columns_; }
     bool colours() const noexcept { return colours_; }

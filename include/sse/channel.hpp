@@ -52,7 +52,9 @@ struct channel_options {
 
     /// Called when there is something to send, by the thread that published it, without a lock. Once: not
     /// again until a cursor has found that there is nothing more. By `close()`, too. For an event loop's own
-    /// wake-up, such as a write to an eventfd; of several loops, wake all.
+    /// wake-up, such as a write to an eventfd; of several loops, wake all. With a condition variable count
+    /// the calls under its mutex, and wait for another count than before the cursor was asked: it may be
+    /// called between the two.
     std::function<void()> wake_up{};
 };
 
@@ -71,7 +73,8 @@ enum class cursor_state : unsigned char {
 };
 
 struct subscribe_options {
-    /// Only events of these types; none: of all. `message` is the type of those that have none.
+    /// Only events of these types; none: of all. `message` is the type of those that have none. One that
+    /// falls behind is behind the whole log: what it has missed may be of other types.
     std::vector<std::string> types{};
 
     /// Whether one that comes without a last event ID gets what is in the log already.
@@ -584,6 +587,7 @@ public:
     /// \pre no more than that
     void consume(std::size_t bytes) noexcept {
         if (bytes == 0) return;
+        has_passed_over_ = false;
         if (!rest_.empty()) {
             assert(bytes <= rest_.size());
             rest_.erase(rest_.begin(), rest_.begin() + static_cast<std::ptrdiff_t>(bytes));
@@ -602,6 +606,10 @@ public:
     bool in_event() const noexcept {
         return !rest_.empty() || (segment_ != nullptr && offset_ != segment_->begin_of(index()));
     }
+
+    /// Whether events of other types have gone by since the last that was consumed: of these the client does
+    /// not know.
+    bool has_passed_over() const noexcept { return has_passed_over_; }
 
     /// Whether it has fallen behind, or will have at the end of the event that it is in.
     bool is_behind() noexcept {
@@ -659,6 +667,7 @@ private:
         std::swap(offset_, other.offset_);
         std::swap(how_, other.how_);
         std::swap(state_, other.state_);
+        std::swap(has_passed_over_, other.has_passed_over_);
     }
 
     std::uint32_t index() const noexcept { return static_cast<std::uint32_t>(number_ - segment_->first()); }
@@ -735,6 +744,7 @@ private:
 
     /// Events that are not wanted.
     void pass_over(std::uint32_t last) noexcept {
+        has_passed_over_ = true;
         std::uint32_t next = index() + 1;
         while (next < last && !is_wanted(next)) ++next;
         number_ = segment_->first() + next;
@@ -761,6 +771,7 @@ private:
     std::uint32_t offset_ = 0;  // in the segment
     subscribed how_ = subscribed::live;
     cursor_state state_ = cursor_state::following;
+    bool has_passed_over_ = false;
 };
 
 /// A log of events, each encoded once for all subscribers, and bounded whatever they do.
@@ -787,7 +798,7 @@ public:
         log_->drop_owner();
     }
 
-    /// Adds an event behind all others.
+    /// Adds an event behind all others. One without data is sent, and no client dispatches it.
     ///
     /// \param now for the bound on age: read from the clock where there is one and this is absent, and not
     ///        going back whatever it is
@@ -815,8 +826,8 @@ public:
     /// \param last_event_id as it came with the request; empty: none. Whatever it holds, it is no error.
     /// \complexity logarithmic in the segments; with an ID of the caller's own, linear in those that share
     ///             its hash
-    cursor subscribe(std::string_view last_event_id = {}, subscribe_options options = {},
-                     std::optional<time_point> now = {}) {
+    [[nodiscard]] cursor subscribe(std::string_view last_event_id = {}, subscribe_options options = {},
+                                   std::optional<time_point> now = {}) {
         const detail::log::place start = log_->subscribe(last_event_id, options.replay_to_new, now);
         return cursor(*log_, start, std::move(options.types));
     }

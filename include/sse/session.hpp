@@ -9,6 +9,7 @@
 #include "encoder.hpp"
 #include "event.hpp"
 
+#include <cassert>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -36,9 +37,10 @@ struct session_options {
     /// The least number of bytes of the comment that comes first. Some old proxies hold the first 2 KiB back.
     std::size_t padding_bytes = 0;
 
-    /// Whether one that comes without a last event ID, or with one that is of no use, is told an ID at once:
-    /// it can then resume even if it is lost before the first event.
-    bool sends_first_id = true;
+    /// Whether the client is told an ID where no event tells it where it stands: when it came without one,
+    /// or with one that is of no use; when it has skipped; and with the heartbeat where there were only
+    /// events of other types. Whenever it is lost, it then resumes from there.
+    bool sends_position = true;
 
     /// After being idle for so long a comment is sent: proxies cut what is silent, and a peer that is gone is
     /// only noticed by sending. 0 for none.
@@ -51,8 +53,9 @@ struct session_options {
 
     lag_policy when_behind = lag_policy::disconnect;
 
-    /// Gives the bytes, as of `encode`, that stand in a gap. The number of events, of whatever type, that are
-    /// missing; nothing where that is not known, because the client came with an unknown ID.
+    /// Gives the bytes, as of `encode`, that stand in a gap: whole events or comments. `missed` is the number
+    /// of events, of whatever type, that are not there any more; nothing where that is not known, because the
+    /// client came with an unknown ID.
     std::function<std::string(std::optional<std::uint64_t> missed)> gap{};
 
     // When draining
@@ -124,21 +127,18 @@ public:
         if (options.padding_bytes > 2) own_.append(options.padding_bytes - 2, ' ');
         own_ += '\n';
         const subscribed how = cursor_.how();
-        const bool has_id = how == subscribed::resumed;
-        const std::string id = options.sends_first_id && !has_id ? cursor_.last_event_id() : std::string();
         message first{.retry = options.retry};
-        if (how == subscribed::live && !id.empty()) first.id = id;
+        const std::string id = how == subscribed::live ? position() : std::string();
+        if (!id.empty()) first.id = id;
         if (first.id || first.retry) own_ += encode(first);
         if (how != subscribed::gap && how != subscribed::unknown) return;
-        const bool is_known = how == subscribed::gap;
-        if (options.gap) own_ += options.gap(is_known ? std::optional(cursor_.missed()) : std::nullopt);
-        if (!id.empty()) own_ += encode({.id = id});  // behind the gap: it has been told of that
+        say_gap(how == subscribed::gap ? std::optional(cursor_.missed()) : std::nullopt);
     }
     session(const session_options&&, sse::cursor, std::string, time_point) = delete;  // they would not live
 
     /// \return what to do, `now`, which must not go back
     /// \throws what `gap`, `farewell` and allocating throw: then there is nothing for it but to end it
-    session_task next(time_point now) {
+    [[nodiscard]] session_task next(time_point now) {
         for (;;) {
             if (end_ != session_end::none) return {};
             if (drain_until_ && now >= *drain_until_) return finish(session_end::timed_out);
@@ -162,6 +162,7 @@ public:
                         return {session_step::wait, {}, earlier(heartbeat)};
                     }
                     own_ = ":\n";
+                    if (cursor_.has_passed_over()) say_position();
                     break;
                 }
             }
@@ -181,7 +182,7 @@ public:
         }
     }
 
-    /// It ends in good order: what has been published by now, then the farewell.
+    /// It ends in good order: what has been published by now, then the farewell. Nobody is woken: ask `next`.
     ///
     /// \param random evenly distributed over all its values, and another one for each session
     void drain(std::uint64_t random, time_point now) {
@@ -238,8 +239,22 @@ private:
     }
 
     void skip() {
-        const std::uint64_t missed = cursor_.skip(options_->when_behind == lag_policy::skip_to_latest);
-        if (options_->gap) own_ = options_->gap(missed);
+        say_gap(cursor_.skip(options_->when_behind == lag_policy::skip_to_latest));
+    }
+
+    /// What is in the gap, and behind it an ID: the client has been told of that.
+    void say_gap(std::optional<std::uint64_t> missed) {
+        if (options_->gap) own_ += options_->gap(missed);
+        assert(own_.empty() || own_.ends_with('\n'));  // or else it would spoil what follows
+        say_position();
+    }
+
+    void say_position() {
+        if (const std::string id = position(); !id.empty()) own_ += encode({.id = id});
+    }
+
+    std::string position() const {
+        return options_->sends_position ? cursor_.last_event_id() : std::string();
     }
 
     /// \return whether it had not been said

@@ -231,7 +231,7 @@ class Answers(Case):
             client.send(*[request for request, _ in order])
             answers = [client.answer() for _ in order]
         self.assertEqual([answer.status for answer in answers], [status for _, status in order])
-        ids = [position(answer.body.decode()) for answer in answers if answer.body.endswith(b"\n")]
+        ids = [position(answer.body.decode()) for answer in answers if re.fullmatch(rb"[0-9a-f]+-\d+\n", answer.body)]
         self.assertEqual(len(ids), 60)
         self.assertEqual(ids, list(range(ids[0], ids[0] + 60)))
 
@@ -334,14 +334,14 @@ class Events(Case):
                 b"data:three\n\ndata: cut off\n")
         is_stream = b"Content-Type: text/event-stream; charset=utf-8\r\n"
         for request, events in [
-            (post("grüße\r\n".encode(), b"/publish?event=n%61me"), [("name", "grüße\n")]),
-            (post(b"x", b"/publish?event=message"), [("message", "x")]),
+            (post("grüße\r\n".encode(), b"/publish?type=n%61me"), [("name", "grüße\n")]),
+            (post(b"x", b"/publish?type=message"), [("message", "x")]),
             (post(b"data: x\n\n"), [("message", "data: x\n\n")]),
             (chunked(b"a", b"\n" * 3, b"b" * 100_000), [("message", "a\n\n\n" + "b" * 100_000)]),
             (post(body, fields=is_stream),
              [("a", "one\ntwo"), ("message", "three"), ("message", "cut off")]),
             (post(b"data: without an end", fields=is_stream), [("message", "without an end")]),
-            (post(b"data: 1\n\n" * 1000, b"/publish?event=x", is_stream), [("message", "1")] * 1000),
+            (post(b"data: 1\n\n" * 1000, b"/publish?type=x", is_stream), [("message", "1")] * 1000),
         ]:
             with self.subTest(request[:100]):
                 client.send(request)
@@ -361,9 +361,9 @@ class Events(Case):
         one_fits = b"data: fits\n\ndata: " + b"x" * 10_000 + b"\n\n"
         is_stream = b"Content-Type: text/event-stream\r\n"
         for request, status in [
-            (post(b"x", b"/publish?event=a%0Adata:%20forged"), 400), (post(b"x", b"/publish?event=a%0d"), 400),
+            (post(b"x", b"/publish?type=a%0Adata:%20forged"), 400), (post(b"x", b"/publish?type=a%0d"), 400),
             (post(b"", fields=is_stream), 400), (post(b": nothing\n\nid: 7\n\n", fields=is_stream), 400),
-            (post(b"x", b"/publish?event=gap"), 403), (post(b"x", b"/publish?event=drain"), 403),
+            (post(b"x", b"/publish?type=gap"), 403), (post(b"x", b"/publish?type=drain"), 403),
             (post(b"data: fits\n\nevent: drain\ndata\n\n", fields=is_stream), 403),
             (post(b"x" * 10_000), 413), (post(one_fits, fields=is_stream), 413),
             (post(b"\n" * 1000), 413), (post(b"data\n\n" * 1001, fields=is_stream), 413),
@@ -1230,7 +1230,7 @@ class TheProgram(Case):
     def test_bad_command_lines(self):
         for arguments in [["--port"], ["--port", "65536"], ["--threads", "0"], ["--on-lag", "wait"],
                           ["--events", "0"], ["--bytes", "1"], ["--tick=-1"], ["--drain", "0"], ["--bogus"],
-                          ["operand"]]:
+                          ["operand"], ["--origin", "example.org"], ["--origin", "https://a.example/"]]:
             with self.subTest(arguments):
                 result = run("live_server", *arguments)
                 self.assertEqual((result.returncode, result.stdout), (2, b""))
@@ -1241,6 +1241,7 @@ class TheProgram(Case):
         result = run("live_server", "--help")
         self.assertEqual((result.returncode, result.stderr), (0, b""))
         self.assertIn(b"--on-lag POLICY", result.stdout)
+        self.assertLessEqual(max(map(len, result.stdout.splitlines())), 80)
 
 
 if __name__ == "__main__":

@@ -196,7 +196,7 @@ class LiveServer(Server):
 
     def publish(self, data, type="message"):
         """Returns the event's ID."""
-        target = "/publish?" + urllib.parse.urlencode({"event": type})
+        target = "/publish?" + urllib.parse.urlencode({"type": type})
         answer, body = self.request("POST", target, data.encode())
         if answer.status != 200:
             raise AssertionError(f"{answer.status} {body!r} for {data!r}")
