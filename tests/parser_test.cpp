@@ -1,6 +1,6 @@
 #include <sse/parser.hpp>
 
-#include "support/chunking.hpp"
+#include "support/every_chunking.hpp"
 
 #include <doctest/doctest.h>
 

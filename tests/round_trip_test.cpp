@@ -4,6 +4,7 @@
 
 #include "support/chunking.hpp"
 #include "support/reference.hpp"
+#include "support/sent.hpp"
 #include "support/show.hpp"
 
 #include <doctest/doctest.h>
@@ -21,105 +22,19 @@
 namespace {
 
 using sse::errc;
+using test::lines_of;
 using test::notification;
+using test::parse;
+using test::received;
+using test::sent;
 using kind = test::notification::kind;
 using strings = std::vector<std::string>;
 
-/// The lines of a text, of which CR LF, CR and LF alike part one from the next.
-strings lines_of(const std::string& text) {
-    strings lines(1);
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        if (text[i] == '\n' && i > 0 && text[i - 1] == '\r') continue;  // the CR has parted them
-        if (text[i] == '\n' || text[i] == '\r') lines.emplace_back();
-        else lines.back() += text[i];
-    }
-    return lines;
-}
-
-/// What a receiver gets of data.
-std::string received(const std::string& data) {
-    std::string joined;
-    for (const std::string& line : lines_of(data)) joined += line + '\n';
-    joined.pop_back();
-    return joined;
-}
-
-/// A message that owns its strings.
-struct sent {
-    std::optional<std::string> event{};
-    std::optional<std::string> data{};
-    std::optional<std::string> id{};
-    std::optional<std::int64_t> retry{};
-
-    sse::message view() const {
-        sse::message message;
-        if (event) message.event = *event;
-        if (data) message.data = *data;
-        if (id) message.id = *id;
-        if (retry) message.retry = sse::milliseconds(*retry);
-        return message;
-    }
-
-    /// What is to be said of it before a byte is written.
-    errc refusal() const {
-        const auto has = [](const std::optional<std::string>& text, char byte) {
-            return text && text->find(byte) != std::string::npos;
-        };
-        if (has(event, '\r') || has(event, '\n')) return errc::event_has_line_break;
-        if (has(id, '\r') || has(id, '\n')) return errc::id_has_line_break;
-        if (has(id, '\0')) return errc::id_has_nul;
-        if (retry && *retry < 0) return errc::retry_negative;
-        return errc::ok;
-    }
+/// A stream in the making.
+struct stream : test::sent_stream {
+    void add(const sent& message) { REQUIRE_FALSE(sent_stream::add(message)); }
+    void add_comment(const std::string& text) { REQUIRE_FALSE(sent_stream::add_comment(text)); }
 };
-
-std::string show(const sent& message) {
-    std::string text;
-    if (message.event) text += " event " + test::show(*message.event);
-    if (message.data) text += " data " + test::show(*message.data);
-    if (message.id) text += " id " + test::show(*message.id);
-    if (message.retry) text += " retry " + std::to_string(*message.retry);
-    return text;
-}
-
-/// A stream in the making, and what a receiver is to be told of it.
-struct stream {
-    std::string bytes{};
-    test::outcome expected{};
-
-    void add(const sent& message) {
-        REQUIRE_FALSE(sse::encode_to(bytes, message.view()));
-        if (message.retry) {
-            expected.reconnection_time = message.retry;
-            expected.log.push_back({kind::retry, std::to_string(*message.retry)});
-        }
-        if (message.id) {
-            expected.last_event_id = *message.id;
-            expected.log.push_back({kind::id, *message.id});
-        }
-        if (!message.data) return;
-        const bool has_type = message.event && !message.event->empty();
-        expected.log.push_back({kind::event, has_type ? *message.event : "message", received(*message.data),
-                                expected.last_event_id});
-    }
-
-    void add_comment(const std::string& text) {
-        REQUIRE_FALSE(sse::encode_comment_to(bytes, text));
-        for (const std::string& line : lines_of(text)) expected.log.push_back({kind::comment, line});
-    }
-};
-
-test::outcome parse(const std::string& bytes, std::size_t chunk) {
-    test::outcome result;
-    sse::parser parser;
-    test::recorder<test::everything> recorder(result.log);
-    for (std::size_t i = 0; i < bytes.size(); i += chunk)
-        CHECK_FALSE(parser.feed(std::string_view(bytes).substr(i, chunk), recorder));
-    result.pending = parser.pending();
-    result.last_event_id = parser.last_event_id();
-    if (parser.reconnection_time()) result.reconnection_time = parser.reconnection_time()->count();
-    return result;
-}
 
 /// The receiver is told what it is to be told, and so says the reference.
 void check(const stream& made) {
@@ -140,7 +55,7 @@ const sent sentinel{.data = "sentinel"};
 
 /// A message that is refused leaves nothing; one that is not is received, wherever in a stream it stands.
 void check(const sent& message) {
-    CAPTURE(show(message));
+    CAPTURE(test::show(message));
     std::string out;
     const sse::error error = sse::encode_to(out, message.view());
     REQUIRE(error == message.refusal());
@@ -308,7 +223,7 @@ TEST_CASE("one event comes of a message with data, none of one without") {
     for (int i = 0; i < 5000; ++i) {
         const sent message = any.message();
         if (message.refusal() != errc::ok) continue;
-        CAPTURE(show(message));
+        CAPTURE(test::show(message));
         std::size_t events = 0;
         sse::parser parser;
         CHECK_FALSE(parser.feed(sse::encode(message.view()), [&](const sse::event_view&) { ++events; }));

@@ -5,16 +5,15 @@
 // a row are bounded.
 //
 // The input is a script. Its first line chooses options: words of a letter and a digit, see `options_of`.
-// Each further line is an operation and its argument, see `perform`: in it `|` stands for LF, `~` for CR, `^`
-// for NUL.
+// Each further line is an operation and its argument, see `perform`, escaped as script.hpp has it.
 #include <sse/event_source.hpp>
 
 #include "../support/reference.hpp"
 #include "require.hpp"
+#include "script.hpp"
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -32,7 +31,10 @@ namespace {
 using sse::source_step;
 using sse::detail::source_input;
 using sse::detail::source_state;
+using test::number_of;
 using test::require;
+using test::take_line;
+using test::unescaped;
 using time_point = sse::event_source::time_point;
 using kind = test::notification::kind;
 
@@ -40,26 +42,6 @@ constexpr std::array secrets = {"Authorization", "Cookie", "Proxy-Authorization"
 
 /// What a listener throws.
 struct thrown {};
-
-std::string_view take_line(std::string_view& script) {
-    const std::string_view line = script.substr(0, script.find('\n'));
-    script.remove_prefix(std::min(line.size() + 1, script.size()));
-    return line;
-}
-
-std::string unescaped(std::string_view text) {
-    std::string result(text);
-    std::replace(result.begin(), result.end(), '|', '\n');
-    std::replace(result.begin(), result.end(), '~', '\r');
-    std::replace(result.begin(), result.end(), '^', '\0');
-    return result;
-}
-
-std::uint64_t number_of(std::string_view digits) {
-    std::uint64_t value = 0;
-    const auto parsed = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-    return parsed.ec == std::errc::result_out_of_range ? UINT64_MAX : value;
-}
 
 sse::event_source_options options_of(std::string_view words) {
     const auto choose = [&](char key, auto... values) {

@@ -6,11 +6,8 @@
 #include <sse/http1.hpp>
 
 #include "../support/exact_copy.hpp"
+#include "count.hpp"
 #include "require.hpp"
-
-#ifndef SSE_LIBFUZZER
-#include "../support/heap.hpp"
-#endif
 
 #include <algorithm>
 #include <cstddef>
@@ -20,15 +17,6 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
-
-#ifdef SSE_LIBFUZZER  // what it allocates itself does not go through our operator new
-namespace test {
-struct count {
-    std::size_t bytes() const { return 0; }
-    std::size_t peak_bytes() const { return 0; }
-};
-}  // namespace test
-#endif
 
 namespace {
 

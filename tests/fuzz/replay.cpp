@@ -22,7 +22,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 
 namespace {
 
-constexpr int mutations_of_each = 80;
+constexpr std::size_t mutations = 4000;  // of all inputs
 constexpr std::size_t max_bytes = 4096;  // as libFuzzer has it
 
 std::string current;  // input, for whoever has to find out
@@ -100,10 +100,11 @@ int main(int argc, char** argv) {
     }
 
     std::signal(SIGABRT, show_current);
+    const std::size_t mutations_of_each = mutations / seeds.size() + 1;
     for (std::size_t i = 0; i < seeds.size(); ++i) {
         run(seeds[i]);
         std::mt19937 random(static_cast<std::uint32_t>(i));
-        for (int k = 0; k < mutations_of_each; ++k) run(mutate(seeds[i], seeds, random));
+        for (std::size_t k = 0; k < mutations_of_each; ++k) run(mutate(seeds[i], seeds, random));
     }
-    std::printf("%zu files, and %d mutations of each\n", seeds.size(), mutations_of_each);
+    std::printf("%zu files, and %zu mutations of each\n", seeds.size(), mutations_of_each);
 }

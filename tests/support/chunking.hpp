@@ -1,6 +1,7 @@
-// Runs the parser over a stream under every chunking that matters, and holds it against the reference.
+// Runs the parser over a stream that is cut anywhere, in every way to use it, and holds it against the
+// reference.
 //
-//     test::check_every_chunking("data: a\r\n\r\n");
+//     const std::string fault = test::fault(stream, how, way, passes, test::expectation(stream, how, way));
 //
 // Each chunk lies in a heap block of exactly its size, so that AddressSanitizer sees a read beyond it; the
 // block is overwritten and freed when the call returns, so that a view kept too long is seen.
@@ -10,8 +11,6 @@
 
 #include "reference.hpp"
 #include "show.hpp"
-
-#include <doctest/doctest.h>
 
 #include <algorithm>
 #include <array>
@@ -289,47 +288,6 @@ inline cuts cuts_every(std::size_t chunk_size, std::size_t stream_size) {
     cuts where;
     for (std::size_t cut = chunk_size; cut < stream_size; cut += chunk_size) where.push_back(cut);
     return where;
-}
-
-inline std::vector<cuts> every_chunking(std::size_t size) {
-    std::vector<cuts> all = {{}, cuts_every(1, size)};
-    cuts with_empty;
-    for (std::size_t cut = 0; cut <= std::min<std::size_t>(size, 64); ++cut)
-        with_empty.insert(with_empty.end(), 2, cut);
-    all.push_back(with_empty);
-
-    if (size <= 256) {
-        for (std::size_t cut = 1; cut < size; ++cut) all.push_back({cut});
-    } else {
-        // Around the sizes that a scan by blocks is likely to work in.
-        for (const std::size_t step : {3u, 31u, 63u, 64u, 65u, 127u, 1460u, 4096u})
-            all.push_back(cuts_every(step, size));
-    }
-    if (size <= 20) {
-        for (std::size_t first = 1; first < size; ++first)
-            for (std::size_t second = first + 1; second < size; ++second) all.push_back({first, second});
-    }
-    std::mt19937 random(20);
-    for (std::size_t i = 0; i < 24; ++i) all.push_back(random_cuts(random, size, 1 + i % 8));
-    return all;
-}
-
-/// Checks every driver under every chunking, and that a parser can be used for one stream after another.
-inline void check_every_chunking(const std::string& stream, const setup& how = {}) {
-    const std::vector<cuts> all = every_chunking(stream.size());
-    for (const driver& way : drivers) {
-        const outcome expected = expectation(stream, how, way);
-        std::string text;
-        for (std::size_t i = 0; i < all.size() && text.empty(); ++i)
-            text = fault(stream, how, way, std::span(all).subspan(i, 1), expected);
-        CHECK_MESSAGE(text.empty(), text);
-
-        for (const between separator : {between::reset, between::finish}) {
-            const outcome again = second_expectation(stream, how, way, separator);
-            text = fault(stream, how, way, std::span(all).first(2), again, separator);
-            CHECK_MESSAGE(text.empty(), text);
-        }
-    }
 }
 
 }  // namespace test
