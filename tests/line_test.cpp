@@ -210,6 +210,17 @@ TEST_CASE("an LF in the chunk behind the CR that ended the rest of a line ends n
     CHECK(lines == std::vector<std::string>{"", "c"});
 }
 
+TEST_CASE("an LF in the chunk behind the CR LF that ended the rest of a line is an empty line") {
+    sse::line_splitter splitter;
+    std::vector<std::string> lines;
+    const auto give = [&](std::string_view chunk) { append_lines(splitter, chunk, lines); };
+    give("a");
+    std::string_view chunk = "b\r\n";
+    CHECK(splitter.take_rest(chunk).ended);
+    give("\nc\n");
+    CHECK(lines == std::vector<std::string>{"", "c"});
+}
+
 TEST_CASE("splitting stops where it is told to, and goes on from there") {
     sse::line_splitter splitter;
     std::string_view chunk = "a\r\nb\n\nc";

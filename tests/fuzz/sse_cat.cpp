@@ -81,7 +81,7 @@ std::string lines(std::string_view text, std::string_view margin) {
 }
 
 std::string plain(const settings& wanted, const test::notification& each) {
-    if (each.what == kind::comment) return line(each.first, ": ").insert(0, each.first.empty() ? ":" : "");
+    if (each.what == kind::comment) return ":" + line(each.first, " ");
     if (wanted.data_only) return lines(each.second, "");
     const std::string id = each.third.empty() ? "" : "  " + each.third;
     return each.first + id + "\n" + (each.second.empty() ? "" : lines(each.second, "  "));

@@ -1,0 +1,105 @@
+#!/usr/bin/env python3
+"""Runs the fuzz targets, two at a time on two cores, and says what came of it."""
+import argparse
+import concurrent.futures
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+
+SOURCES = pathlib.Path(__file__).parent
+TARGETS = sorted(path.name for path in (SOURCES / "corpus").iterdir())
+GRACE = 120  # seconds to begin and to end in: only guards against hanging
+
+
+def seeds_of(options, target):
+    folders = [SOURCES / "corpus" / target]
+    if target == "parser":
+        folders.append(options.programs / "seeds")
+    return folders
+
+
+def libfuzzer(options, target):
+    """[executions, branches covered, inputs], and the findings"""
+    corpus = options.output / "corpus" / target
+    findings = options.output / "findings" / target
+    for folder in [corpus, findings]:
+        folder.mkdir(parents=True, exist_ok=True)
+    before = set(findings.iterdir())
+    command = [
+        options.programs / f"fuzz_{target}", f"-max_total_time={options.seconds}", "-print_final_stats=1",
+        "-timeout=10", "-rss_limit_mb=2048", "-max_len=4096", f"-dict={SOURCES / 'dictionary'}",
+        f"-artifact_prefix={findings}/", corpus, *seeds_of(options, target),
+    ]
+    with open(options.output / f"{target}.log", "w+", errors="replace") as log:
+        status = subprocess.run(command, stdout=log, stderr=log, timeout=options.seconds + GRACE).returncode
+        log.seek(0)
+        text = log.read()
+    executions = re.findall(r"number_of_executed_units: (\d+)", text)
+    covered = re.findall(r"cov: (\d+) ft: \d+ corp: (\d+)", text)
+    found = sorted(set(findings.iterdir()) - before)
+    if status != 0 and not found:
+        found = [options.output / f"{target}.log"]
+    figures = [executions[-1] if executions else "?", *(covered[-1] if covered else "??")]
+    return figures, found
+
+
+def afl(options, target):
+    """The same, in a run of afl-fuzz."""
+    inputs = options.output / "afl-inputs" / target
+    output = options.output / "afl" / target
+    shutil.rmtree(inputs, ignore_errors=True)
+    inputs.mkdir(parents=True)
+    for folder in seeds_of(options, target):
+        for number, path in enumerate(sorted(folder.iterdir())):
+            shutil.copy(path, inputs / f"{folder.name}-{number}")
+    environment = {**os.environ, "AFL_NO_UI": "1", "AFL_SKIP_CPUFREQ": "1", "AFL_AUTORESUME": "1",
+                   "AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES": "1", "AFL_NO_AFFINITY": "1"}
+    command = ["afl-fuzz", "-i", inputs, "-o", output, "-V", str(options.seconds), "-m", "none", "-t", "2000",
+               "-x", SOURCES / "dictionary", "--", options.programs / f"fuzz_{target}"]
+    with open(options.output / f"{target}.log", "w") as log:
+        status = subprocess.run(command, env=environment, stdout=log, stderr=log,
+                                timeout=options.seconds + GRACE).returncode
+    stats = output / "default/fuzzer_stats"
+    figures = dict(re.findall(r"(\w+)\s+: (.*)", stats.read_text())) if stats.exists() else {}
+    found = [path for kind in ["crashes", "hangs"] for path in sorted((output / "default" / kind).glob("id:*"))]
+    if status != 0 and not found:
+        found = [options.output / f"{target}.log"]
+    return [figures.get(name, "?") for name in ["execs_done", "edges_found", "corpus_count"]], found
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="tests/fuzz/run", description=__doc__)
+    parser.add_argument("target", nargs="*", help=f"of {', '.join(TARGETS)} (all)")
+    parser.add_argument("--for", dest="seconds", type=int, default=60, metavar="SECONDS", help="each (60)")
+    parser.add_argument("--afl", action="store_true", help="with AFL++ in place of libFuzzer")
+    parser.add_argument("--programs", type=pathlib.Path, default=pathlib.Path("build/fuzz/tests/fuzz"),
+                        help="the folder of the targets")
+    parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("build/fuzzing"))
+    options = parser.parse_args()
+    if unknown := set(options.target) - set(TARGETS):
+        parser.error(f"there is no target {', '.join(sorted(unknown))}")
+    options.output.mkdir(parents=True, exist_ok=True)
+    seeds = options.programs / "seeds"
+    subprocess.run([options.programs / "fuzz_seeds"], env={**os.environ, "SSE_SEEDS": str(seeds)}, check=True,
+                   stdout=subprocess.DEVNULL)
+
+    findings = []
+    print(f"{'target':14}{'executions':>14}{'branches':>10}{'inputs':>8}  findings", flush=True)
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        work = afl if options.afl else libfuzzer
+        for target, (figures, found) in pool.map(lambda each: (each, work(options, each)), options.target or TARGETS):
+            executions, branches, inputs = figures
+            print(f"{target:14}{executions:>14}{branches:>10}{inputs:>8}  {len(found)}", flush=True)
+            findings += found
+    for path in findings:
+        print(f"found: {path}")
+    sys.exit(1 if findings else 0)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    main()
