@@ -6,6 +6,7 @@
 #include <random>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -199,26 +200,16 @@ TEST_CASE("an LF in the next chunk belongs to the CR that ended the empty line")
     CHECK(lines == std::vector<std::string>{"b"});
 }
 
-TEST_CASE("an LF in the chunk behind the CR that ended the rest of a line ends none") {
-    sse::line_splitter splitter;
-    std::vector<std::string> lines;
-    const auto give = [&](std::string_view chunk) { append_lines(splitter, chunk, lines); };
-    give("a");
-    std::string_view chunk = "b\r";
-    CHECK(splitter.take_rest(chunk).ended);
-    give("\n\nc\n");
-    CHECK(lines == std::vector<std::string>{"", "c"});
-}
-
-TEST_CASE("an LF in the chunk behind the CR LF that ended the rest of a line is an empty line") {
-    sse::line_splitter splitter;
-    std::vector<std::string> lines;
-    const auto give = [&](std::string_view chunk) { append_lines(splitter, chunk, lines); };
-    give("a");
-    std::string_view chunk = "b\r\n";
-    CHECK(splitter.take_rest(chunk).ended);
-    give("\nc\n");
-    CHECK(lines == std::vector<std::string>{"", "c"});
+TEST_CASE("an LF behind the rest of a line ends none where that ended with CR, an empty one behind CR LF") {
+    for (const auto& [rest, next] : {std::pair("b\r", "\n\nc\n"), std::pair("b\r\n", "\nc\n")}) {
+        sse::line_splitter splitter;
+        std::vector<std::string> lines;
+        append_lines(splitter, "a", lines);
+        std::string_view chunk = rest;
+        CHECK(splitter.take_rest(chunk).ended);
+        append_lines(splitter, next, lines);
+        CHECK(lines == std::vector<std::string>{"", "c"});
+    }
 }
 
 TEST_CASE("splitting stops where it is told to, and goes on from there") {
