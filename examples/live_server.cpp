@@ -170,8 +170,8 @@ class loop;
 
 // What all threads share.
 struct server {
-    explicit server(const settings& given)
-        : options(given), channel([this] {
+    explicit server(settings given)
+        : options(std::move(given)), channel([this] {
               sse::channel_options log = options.log;
               log.wake_up = [this] { wake_all(); };
               return log;
@@ -289,7 +289,7 @@ private:
     // Backwards: one that goes is replaced by the last.
     template <class Use>
     void for_each_client(Use use) {
-        for (std::size_t i = clients_.size(); i-- != 0;) guard(*clients_[i], use);
+        for (std::size_t i = clients_.size(); i != 0;) guard(*clients_[--i], use);
     }
 
     bool watch(int operation, const support::descriptor& what, std::uint32_t events, void* data) const {
@@ -645,7 +645,7 @@ private:
         const auto say = [&](int status, std::string reason, std::string_view text) {
             answer(peer, status, std::move(reason), fmt::format("{}\n", text), readable_by);
         };
-        std::vector<sse::event> events = events_of(request, http.body);
+        const std::vector<sse::event> events = events_of(request, http.body);
         if (events.empty()) return say(400, "Bad Request", "no event");
         std::vector<sse::message> messages;
         std::size_t size = 0;
@@ -858,6 +858,7 @@ int serve(support::command_line arguments) {
     for (std::size_t i = 0; i != options.threads; ++i)
         shared.loops.push_back(std::make_unique<loop>(shared, listener));
     std::vector<std::jthread> threads;
+    threads.reserve(shared.loops.size());
     struct ending {
         server& shared;
         const support::descriptor& listener;
@@ -865,7 +866,8 @@ int serve(support::command_line arguments) {
             ::shutdown(listener.get(), SHUT_RD);  // who comes now is refused, and does not wait
             shared.drain();
         }
-    } ending{shared, listener};
+    };
+    const ending at_end{shared, listener};
     for (const auto& each : shared.loops) threads.emplace_back([&each] { each->run(); });
 
     support::write_out(fmt::format("listening on http://{}/\n", support::name_of(listener)));

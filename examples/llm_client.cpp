@@ -91,6 +91,7 @@ public:
 private:
     void serve() const {
         const support::descriptor peer(::accept(listener_.get(), nullptr, nullptr));
+        if (!peer) return;
         sse::request_reader reader;
         std::array<char, 4096> buffer;
         std::string_view bytes;

@@ -50,7 +50,7 @@ Serves events at /stream and a page that shows them at /.
   --patience MS  how long a request, or taking an answer, may last (default 10000)
 )";
 
-constexpr std::size_t max_head_bytes = 8 * 1024;
+constexpr std::size_t max_head_bytes = std::size_t{8} * 1024;
 constexpr int max_unsent_bytes = 64 * 1024;
 constexpr auto accept_pause = 1s;
 constexpr std::string_view time_format = "{:%FT%TZ}";
@@ -87,6 +87,7 @@ template <class... Args>
 void say(int file, fmt::format_string<Args...> format, Args&&... args) {
     pollfd polled{file, POLLOUT, 0};
     if (::poll(&polled, 1, 0) != 1 || (polled.revents & POLLOUT) == 0) return;
+    // NOLINTNEXTLINE(bugprone-unused-return-value): in a template it overlooks the cast
     static_cast<void>(support::write_all(file, fmt::format(format, std::forward<Args>(args)...)));
 }
 

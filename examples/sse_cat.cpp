@@ -392,9 +392,10 @@ void show_url(const settings& wanted, printer& print) {
             ::curl_easy_setopt(curl, CURLOPT_CAINFO, wanted.certificates.c_str());
         }
     };
-    std::error_code error = sse::curl::run(source, {.remote = interruption.remote(), .configure = configure});
+    const std::error_code error =
+        sse::curl::run(source, {.remote = interruption.remote(), .configure = configure});
 #else
-    std::error_code error = sse::posix::run(source, {.remote = interruption.remote()});
+    const std::error_code error = sse::posix::run(source, {.remote = interruption.remote()});
 #endif
     support::write_out(status.around(print.take_text(), {}));
     if (error == sse::errc::event_too_large) fail(error.message(), wanted);

@@ -86,6 +86,7 @@ struct narrow_connection : connection {
     }
 };
 
+// NOLINTBEGIN(misc-const-correctness): the README does without a const in a condition
 void talk() {
     connection peer;
     if (std::error_code error = sse::encode_to(peer, {.data = "hello"})) fmt::print("{}\n", error.message());
@@ -94,6 +95,7 @@ void talk() {
     for (const sse::event_view& event : stream) fmt::print("{}\n", event.data);
     if (stream.error()) fmt::print("{}\n", stream.error().message());
 }
+// NOLINTEND(misc-const-correctness)
 
 // A client, told by hand what happens to it.
 void go_through_a_connection() {
@@ -144,6 +146,7 @@ void serve(const sse::request& request, narrow_connection& peer) {
 
 }  // namespace
 
+// NOLINTNEXTLINE(bugprone-exception-escape): where nothing can be printed, it may end so
 int main() {
     print_events("event: greeting\ndata: hello\n\n");
     sse::parser parser;

@@ -1022,6 +1022,7 @@ TEST_CASE("a cursor of none has ended") {
     CHECK(none.missed() == 0);
     CHECK(none.skip() == 0);
     CHECK(none.skip(true) == 0);
+    CHECK_FALSE(none.is_behind());
     none.end_here();
     none.consume(0);
     cursor moved = std::move(none);
@@ -1354,6 +1355,39 @@ TEST_CASE("a hook that has thrown is called again for the next event") {
     CHECK(calls == 2);
 }
 
+TEST_CASE("where memory runs out nothing is published, and both sides go on when there is some again") {
+    for (const bool has_own_id : {false, true}) {
+        bool has_failed = true;
+        for (std::size_t allowed = 0; has_failed; ++allowed) {
+            CAPTURE(has_own_id);
+            CAPTURE(allowed);
+            channel news({.epoch = epoch});
+            cursor reader = news.subscribe();
+            publish_numbers(news, 1, 1);
+            CHECK(rest(reader) == "1");
+            const std::string before = show(news.stats());
+            const std::string large(2000, 'x');  // for which a part of the log has to be allocated
+            has_failed = false;
+            test::heap.allowed = allowed;
+            try {
+                static_cast<void>(news.publish(
+                    {.data = large, .id = has_own_id ? "a"sv : std::optional<std::string_view>()}));
+            } catch (const std::bad_alloc&) {
+                has_failed = true;
+            }
+            test::heap.allowed = SIZE_MAX;
+            CHECK((allowed > 0 || has_failed));
+            if (!has_failed) continue;
+            CHECK(show(news.stats()) == before);
+            CHECK(reader.pending().empty());
+            CHECK(reader.state() == cursor_state::following);
+            CHECK(everything(news) == "1");
+            publish_numbers(news, 2, 3);
+            CHECK(rest(reader) == "2 3");
+        }
+    }
+}
+
 TEST_CASE("cursors stuck in the midst of events that have left keep what is left of these, not the log") {
     constexpr std::size_t bound = 1 << 20;
     constexpr std::size_t stuck = 300;
@@ -1432,6 +1466,25 @@ TEST_CASE("a cursor in the midst of the last event that has left is not behind, 
     CHECK(news.stats().fell_behind == 1);
     CHECK(reader.in_event());  // and what is left of it is given
     CHECK_FALSE(reader.pending().empty());
+}
+
+TEST_CASE("one that would have been behind, but had been given enough, has caught up") {
+    for (const bool ends : {false, true}) {
+        CAPTURE(ends);
+        channel news({.events = 2, .epoch = epoch});
+        cursor reader = news.subscribe();
+        publish_numbers(news, 1, 2);
+        const std::size_t given = reader.pending().size();
+        if (ends) reader.end_here();
+        publish_numbers(news, 3, 4);
+        CHECK(reader.is_behind());
+        CHECK(reader.state() == cursor_state::behind);
+        CHECK(news.stats().lagging == 1);
+        reader.consume(given);
+        CHECK(rest(reader) == (ends ? "" : "3 4"));
+        CHECK(reader.state() == (ends ? cursor_state::ended : cursor_state::following));
+        CHECK(news.stats().lagging == 0);
+    }
 }
 
 TEST_CASE("an ID of the caller's own counts before one that the channel made") {

@@ -126,8 +126,8 @@ void publish_all(channel& news, verdict& good, std::uint64_t who, std::uint64_t 
         const std::uint64_t size =
             random() % 2 == 0 ? 1 : std::min(1 + random() % texts.size(), events - published);
         batch.clear();
-        for (std::uint64_t left = size; left-- > 0;) {
-            std::string& text = texts[left];
+        for (std::uint64_t left = size; left > 0;) {
+            std::string& text = texts[--left];
             text = std::to_string(who) + ' ' + std::to_string(++published) + ' ' + std::to_string(left) + ' ';
             text.append(filling, 0, random() % (random() % 16 == 0 ? filling.size() : 10));
             batch.push_back({.event = type, .data = text});

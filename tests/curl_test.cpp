@@ -203,6 +203,26 @@ TEST_CASE("a 401 that libcurl answers by itself is not the end") {
     }
 }
 
+TEST_CASE("nor is a 407 of a proxy") {
+    script_server proxy([](connection& c) {
+        if (c.header("Proxy-Authorization")) return c.send(std::string(stream_head) + "data: one\n\n");
+        c.send(
+            "HTTP/1.1 407 Thus\r\nProxy-Authenticate: Basic realm=\"r\"\r\n"
+            "Content-Length: 4\r\nConnection: close\r\n\r\nnone");
+    });
+    sse::event_source_options options = options_for("http://behind.test/stream");
+    options.reconnect_at_end = false;
+    client it(std::move(options));
+    CHECK_FALSE(it.run({.configure = [&](CURL* easy, const sse::url&) {
+        ::curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
+        ::curl_easy_setopt(easy, CURLOPT_PROXY, proxy.origin().c_str());
+        ::curl_easy_setopt(easy, CURLOPT_PROXYAUTH, CURLAUTH_BASIC | CURLAUTH_DIGEST);
+        ::curl_easy_setopt(easy, CURLOPT_PROXYUSERPWD, "user:password");
+    }}));
+    CHECK(it.log == strings{"open", "message one "});
+    CHECK(proxy.requests().size() == 2);
+}
+
 TEST_CASE("a 401 that nobody has told libcurl to answer is told at once") {
     for (const int status : {401, 407}) {
         CAPTURE(status);
@@ -278,8 +298,60 @@ TEST_CASE("errors are libcurl's, and can be told by what they mean") {
     CHECK(error == std::errc::connection_reset);
     CHECK(error.message() == ::curl_easy_strerror(static_cast<CURLcode>(error.value())));
 
+    CHECK(std::string_view(error.category().name()) == "curl");
+    const auto meaning = [](CURLcode code) { return std::error_code(code, sse::curl::category()); };
+    CHECK(meaning(CURLE_OPERATION_TIMEDOUT) == std::errc::timed_out);
+    CHECK(meaning(CURLE_COULDNT_CONNECT) == std::errc::connection_refused);
+    CHECK(meaning(CURLE_SEND_ERROR) == std::errc::connection_reset);
+    CHECK(meaning(CURLE_RECV_ERROR) == std::errc::connection_reset);
+    CHECK(meaning(CURLE_SSL_CONNECT_ERROR) != std::errc::connection_reset);
+    CHECK(meaning(CURLE_SSL_CONNECT_ERROR) ==
+          std::error_condition(CURLE_SSL_CONNECT_ERROR, sse::curl::category()));
+
     client unknown(options_for("http://nix.invalid/", 1));
     CHECK(unknown.run() == std::error_code(CURLE_COULDNT_RESOLVE_HOST, sse::curl::category()));
+}
+
+TEST_CASE("what is wrong with the URL, this libcurl, a certificate or a password is final") {
+    for (const CURLcode code :
+         {CURLE_UNSUPPORTED_PROTOCOL, CURLE_URL_MALFORMAT, CURLE_NOT_BUILT_IN, CURLE_PEER_FAILED_VERIFICATION,
+          CURLE_SSL_CACERT_BADFILE, CURLE_SSL_CERTPROBLEM, CURLE_SSL_CIPHER, CURLE_SSL_ISSUER_ERROR,
+          CURLE_SSL_PINNEDPUBKEYNOTMATCH, CURLE_LOGIN_DENIED}) {
+        CAPTURE(code);
+        CHECK(sse::curl::detail::is_fatal(code));
+    }
+    for (const CURLcode code : {CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_CONNECT, CURLE_OPERATION_TIMEDOUT,
+                                CURLE_SEND_ERROR, CURLE_RECV_ERROR, CURLE_SSL_CONNECT_ERROR, CURLE_HTTP2}) {
+        CAPTURE(code);
+        CHECK_FALSE(sse::curl::detail::is_fatal(code));
+    }
+}
+
+TEST_CASE("where libcurl fails, an exception says so") {
+    CHECK_THROWS_AS(sse::curl::detail::check<CURL>(nullptr), std::bad_alloc);
+    CHECK_THROWS_WITH_AS(sse::curl::detail::check(CURLM_BAD_HANDLE), ::curl_multi_strerror(CURLM_BAD_HANDLE),
+                         std::runtime_error);
+    // It takes no more than 8 MB for a URL.
+    client it(options_for("http://127.0.0.1:1/" + std::string(9'000'000, 'a')));
+    std::error_code error;
+    try {
+        it.run();
+    } catch (const std::system_error& failure) {
+        error = failure.code();
+    }
+    CHECK(error.category() == sse::curl::category());
+}
+
+TEST_CASE("an Expect of one's own is sent, and else none") {
+    for (const bool is_wanted : {false, true}) {
+        script_server server([](connection& c) { c.request(), c.send(no_content); });
+        sse::event_source_options options = options_for(server.url());
+        if (is_wanted) options.headers = {{"expect", "100-continue"}};
+        client it(std::move(options));
+        CHECK(it.run() == sse::errc::no_content);
+        REQUIRE(server.requests().size() == 1);
+        CHECK(value_of(server.requests()[0], "Expect") == (is_wanted ? "100-continue" : "(none)"));
+    }
 }
 
 TEST_CASE("what libcurl cannot do at all is final") {

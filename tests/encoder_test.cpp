@@ -1,6 +1,7 @@
 // The exact bytes of messages and comments, what is refused, and events written in pieces.
 #include <sse/encoder.hpp>
 
+#include "support/exact_copy.hpp"
 #include "support/show.hpp"
 
 #include <doctest/doctest.h>
@@ -9,9 +10,9 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <ostream>
+#include <random>
 #include <span>
 #include <string>
 #include <string_view>
@@ -391,27 +392,46 @@ TEST_CASE("a span too small is left as it was, and so is what it spans") {
     for (const row& each : messages) {
         CAPTURE(each.name);
         for (std::size_t size = 0; size <= each.bytes.size() + 1; ++size) {
-            // A block of the exact size, so that a write beyond it is seen.
-            const std::unique_ptr<char[]> memory(new char[size]);
-            std::fill_n(memory.get(), size, '#');
-            std::span<char> rest(memory.get(), size);
+            test::exact_block memory(size);  // a write beyond it is seen
+            std::fill_n(memory.data(), size, '#');
+            std::span<char> rest(memory.data(), size);
             const sse::error error = sse::encode_to(rest, each.sent);
             if (size < each.bytes.size()) {
                 CHECK(error == errc::buffer_too_small);
-                CHECK(rest.data() == memory.get());
+                CHECK(rest.data() == memory.data());
                 CHECK(rest.size() == size);
-                CHECK(std::string(memory.get(), size) == std::string(size, '#'));
+                CHECK(std::string(memory.data(), size) == std::string(size, '#'));
             } else {
                 CHECK_FALSE(error);
-                CHECK(rest.data() == memory.get() + each.bytes.size());
+                CHECK(rest.data() == memory.data() + each.bytes.size());
                 CHECK(rest.size() == size - each.bytes.size());
-                CHECK(std::string(memory.get(), each.bytes.size()) == each.bytes);
+                CHECK(std::string(memory.data(), each.bytes.size()) == each.bytes);
                 CHECK(std::string(rest.data(), rest.size()) == std::string(rest.size(), '#'));
             }
         }
     }
     CHECK(sse::encode_comment_to(std::span<char>(), "") == errc::buffer_too_small);
     CHECK(sse::encode_to(std::span<char>(), {}) == errc::buffer_too_small);
+}
+
+TEST_CASE("of data nothing is read but its bytes, however many they are and however many lines") {
+    std::mt19937 random(9);
+    for (std::size_t size = 0; size <= 300; ++size) {
+        for (const unsigned every : {1u, 5u, 70u, 1000u}) {
+            std::string text(size, 'a');
+            for (char& byte : text) {
+                if (random() % every == 0) byte = '\n';
+            }
+            std::string expected = "data: ";
+            for (const char byte : text) expected += byte == '\n' ? "\ndata: "s : std::string(1, byte);
+            expected += "\n\n";
+            for (const test::edge where : test::edges) {
+                const test::exact_copy data(text, where);
+                CHECK(sse::encode({.data = data}) == expected);
+                CHECK(sse::encoded_size({.data = data}) == expected.size());
+            }
+        }
+    }
 }
 
 TEST_CASE("an encoder whose span is too small can try again with a larger one") {

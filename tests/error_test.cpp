@@ -128,4 +128,5 @@ TEST_CASE("the category is one, is named sse, and can be asked for a code it doe
     CHECK(sse::category().message(12345) == "unknown error");
     CHECK(sse::category().default_error_condition(12345) == std::error_condition(12345, sse::category()));
     CHECK_FALSE(std::error_code(0, sse::category()));
+    CHECK(sse::category().default_error_condition(0) == std::error_condition(0, sse::category()));
 }

@@ -425,7 +425,9 @@ TEST_CASE("redirects that lead nowhere, in circles, or into the open, are final"
 
     client open({.url = "https://a.example/"});
     REQUIRE(open.connect() != nullptr);
-    open.answer(307, {{"Location", "http://a.example/"}});
+    open.answer(307, {{"Location", "https://b.example/"}});
+    CHECK(to_string(open.connect()->url) == "https://b.example/");
+    open.answer(307, {{"Location", "http://b.example/"}});
     CHECK(open.log == strings{"insecure 307 never"});
 }
 
@@ -803,6 +805,16 @@ TEST_CASE("hooks may close the source, too, and nothing happens behind that") {
     CHECK(renewing.connect() == nullptr);
     CHECK(renewing.log.empty());
 
+    // What it leaves behind is not looked at, then.
+    client spoiling({.renew_headers = [&](sse::headers& headers) {
+        headers.push_back({"X", "a\nb"});
+        source->close();
+    }});
+    source = &spoiling.source;
+    CHECK(spoiling.connect() == nullptr);
+    CHECK(spoiling.log.empty());
+    CHECK_FALSE(spoiling.source.error());
+
     client choosing({.policy = [&](int, std::string_view) {
         source->close();
         return sse::response_action::open;
@@ -858,6 +870,23 @@ TEST_CASE("once a listener has closed the source, those behind it are not called
     at_once.source.on_open([&] { ++opened; });
     at_once.connect_and_accept();
     CHECK(opened == 1);
+
+    client told({});
+    told.source.on_retry([&](sse::milliseconds) { told.source.close(); });
+    told.source.on_retry([&](sse::milliseconds) { ++heard; });
+    told.connect_and_accept();
+    told.send("retry: 5\n");
+    CHECK(heard == 0);
+}
+
+TEST_CASE("what comes behind the end that a listener made is no failure, be it beyond the limit") {
+    client it({.max_event_bytes = 4});
+    it.source.on_message([&](const sse::source_event&) { it.source.close(); });
+    it.connect_and_accept();
+    it.send("data: 1234\n\ndata: 12345\n\n");
+    CHECK(it.source.ready_state() == sse::ready_state::closed);
+    CHECK_FALSE(it.source.error());
+    CHECK(it.log == strings{"open", "message 1234  http://a.example"});
 }
 
 TEST_CASE("a listener that throws loses the stream, not the source") {
@@ -870,6 +899,19 @@ TEST_CASE("a listener that throws loses the stream, not the source") {
     it.accept();
     it.send("id: 2\ndata: found\n\n");
     CHECK(it.log.back() == "message found 2 http://a.example");
+}
+
+TEST_CASE("a listener that closes the source, and then throws, leaves it closed") {
+    client it({});
+    it.source.on_message([&](const sse::source_event&) {
+        it.source.close();
+        throw std::runtime_error("bad");
+    });
+    it.connect_and_accept();
+    CHECK_THROWS_AS(it.send("data: x\n\n"), std::runtime_error);
+    CHECK(it.source.ready_state() == sse::ready_state::closed);
+    CHECK(it.source.failures() == 0);
+    CHECK(it.connect() == nullptr);
 }
 
 TEST_CASE("attempts are limited also where each ends with a listener that throws") {

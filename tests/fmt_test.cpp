@@ -1,6 +1,7 @@
 // What {fmt} prints of the vocabulary, and events whose data it formats into a sink.
 #include <sse/fmt.hpp>
 
+#include "support/exact_copy.hpp"
 #include "support/show.hpp"
 
 #include <doctest/doctest.h>
@@ -9,7 +10,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdlib>
-#include <memory>
 #include <new>
 #include <ostream>
 #include <span>
@@ -188,19 +188,19 @@ TEST_CASE("a span too small for formatted data is left as it was, and so is what
     const std::string text = "a\r\n" + std::string(700, 'b') + "\rc";
     const std::string expected = sse::encode({.data = text, .id = "1"});
     for (std::size_t size = 0; size <= expected.size() + 1; ++size) {
-        const std::unique_ptr<char[]> memory(new char[size]);
-        std::fill_n(memory.get(), size, '#');
-        std::span<char> rest(memory.get(), size);
+        test::exact_block memory(size);
+        std::fill_n(memory.data(), size, '#');
+        std::span<char> rest(memory.data(), size);
         const sse::error error = sse::format_to(rest, {.id = "1"}, "a\r\n{}", text.substr(3));
         if (size < expected.size()) {
             CHECK(error == errc::buffer_too_small);
-            CHECK(rest.data() == memory.get());
+            CHECK(rest.data() == memory.data());
             CHECK(rest.size() == size);
-            CHECK(std::string(memory.get(), size) == std::string(size, '#'));
+            CHECK(std::string(memory.data(), size) == std::string(size, '#'));
         } else {
             CHECK_FALSE(error);
             CHECK(rest.size() == size - expected.size());
-            CHECK(std::string(memory.get(), expected.size()) == expected);
+            CHECK(std::string(memory.data(), expected.size()) == expected);
         }
     }
 }

@@ -96,25 +96,21 @@ void take_head(run& seen, const sse::request_reader& reader) {
 
 template <class Reader>
 run read(Reader& reader, std::string_view bytes, const cuts& where) {
-    std::vector<test::exact_copy> chunks;
-    for (std::size_t i = 0, begin = 0; i <= where.size(); ++i) {
-        const std::size_t end = i < where.size() ? where[i] : bytes.size();
-        chunks.emplace_back(bytes.substr(begin, end - begin));
-        begin = end;
-    }
-
     run seen;
-    std::size_t held_bytes = 0;
+    std::size_t held_bytes = 0;  // by the reader
     bool over = false;
     const auto next = [&](std::string_view& chunk) {
-        const std::size_t before = heap.bytes;
-        heap.peak_bytes = before;
+        const std::size_t others = heap.bytes - held_bytes;
+        heap.peak_bytes = heap.bytes;
         const http_part part = reader.next(chunk);
-        seen.peak_bytes = std::max(seen.peak_bytes, held_bytes + (heap.peak_bytes - before));
-        held_bytes += heap.bytes - before;
+        seen.peak_bytes = std::max(seen.peak_bytes, heap.peak_bytes - others);
+        held_bytes = heap.bytes - others;
         return part;
     };
-    for (const test::exact_copy& whole : chunks) {
+    for (std::size_t i = 0, begin = 0; i <= where.size(); ++i) {
+        const std::size_t end = i < where.size() ? where[i] : bytes.size();
+        const test::exact_copy whole(bytes.substr(begin, end - begin));
+        begin = end;
         std::string_view chunk = whole;
         std::string_view rest = chunk;
         const sse::error before = reader.error();

@@ -28,7 +28,7 @@
 #include <utility>
 #include <vector>
 
-#if __has_include(<unistd.h>)
+#ifndef _WIN32
 #include <fcntl.h>
 #include <unistd.h>
 #define HAS_PIPES
@@ -409,6 +409,16 @@ TEST_CASE("a failed sink is not called again for the rest of a large message") {
 
 // Sources
 
+TEST_CASE("a size that is too large for its type is held at the largest, and does not begin anew") {
+    sse::detail::counter counted{SIZE_MAX - 3};
+    counted.put("12");
+    CHECK(counted.size == SIZE_MAX - 1);
+    counted.put("345");
+    CHECK(counted.size == SIZE_MAX);
+    counted.put("6");
+    CHECK(counted.size == SIZE_MAX);
+}
+
 TEST_CASE("a source is read to its end, whatever it says how many bytes came by") {
     for (const std::size_t step : {1u, 2u, 3u, 7u, 1000u}) {
         CAPTURE(step);
@@ -634,9 +644,13 @@ TEST_CASE("an event half read at the end is dropped, or delivered where that is 
         CHECK(delivers.parser().last_event_id() == "7");
         CHECK_FALSE(delivers.error());
 
-        // A connection that broke has not ended.
-        script failed{{half}, {.error = broken}};
-        CHECK(all_data(sse::events(failed, {}, sse::at_end::deliver)) == strings{"1"});
+        // A connection that broke has not ended, whatever else is said of it.
+        for (const bool says_end : {false, true}) {
+            auto breaks =
+                sse::events(script{{half}, {.end = says_end, .error = broken}}, {}, sse::at_end::deliver);
+            CHECK(all_data(breaks) == strings{"1"});
+            CHECK(breaks.error() == broken);
+        }
     }
     CHECK(all_data(sse::events(script{{"\n", ": comment\n"}}, {}, sse::at_end::deliver)).empty());
 }
@@ -809,6 +823,19 @@ TEST_CASE("an istream without a buffer, as std::cin may be, is read no further e
     CHECK(stream.next()->data == "2");
     CHECK(stream.next()->data == "3");
     buffer.closed = true;
+    CHECK_FALSE(stream.next());
+    CHECK_FALSE(stream.error());
+}
+
+TEST_CASE("nor does its end need a line end, nor a line fit into what is read at once") {
+    const std::string line(20'000, 'x');
+    unbuffered buffer;
+    std::istream live(&buffer);
+    auto stream = sse::events(live, {}, sse::at_end::deliver);
+    buffer.bytes = "data: " + line + "\n\ndata: half";
+    CHECK(stream.next()->data == line);
+    buffer.closed = true;
+    CHECK(stream.next()->data == "half");
     CHECK_FALSE(stream.next());
     CHECK_FALSE(stream.error());
 }

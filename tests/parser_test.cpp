@@ -403,6 +403,11 @@ TEST_CASE("a parser can be copied and moved in the middle of an event") {
     CHECK(seen.back().data == "anew");
     original = copy;
     CHECK(original.last_event_id() == "2");
+    const sse::parser unused;  // has no memory yet
+    original = unused;
+    CHECK(original.last_event_id() == "");
+    CHECK_FALSE(original.feed("data: first\n\n", list{seen}));
+    CHECK(seen.back() == make_event("message", "first", ""));
 
     sse::fixed_parser<100> fixed;
     CHECK_FALSE(fixed.feed("data: a", list{seen}));

@@ -5,6 +5,28 @@ namespace adapter = sse::posix;
 
 #include "support/adapter_cases.hpp"
 
+#include <sys/resource.h>
+
+namespace {
+
+/// While it lives, no further file is opened whose number is not below this.
+class descriptors_limited {
+public:
+    explicit descriptors_limited(rlim_t most) {
+        require(::getrlimit(RLIMIT_NOFILE, &before_) == 0, "getrlimit");
+        const rlimit limit{most, before_.rlim_max};
+        require(::setrlimit(RLIMIT_NOFILE, &limit) == 0, "setrlimit");
+    }
+    descriptors_limited(const descriptors_limited&) = delete;
+    descriptors_limited& operator=(const descriptors_limited&) = delete;
+    ~descriptors_limited() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+
+private:
+    rlimit before_{};
+};
+
+}  // namespace
+
 TEST_CASE("https is final: there is no TLS here") {
     client it(options_for("https://127.0.0.1:1/"));
     CHECK(it.run() == sse::errc::tls_unavailable);
@@ -86,6 +108,10 @@ TEST_CASE("what is wrong has its own error") {
     const std::error_code error = unknown.run();
     CHECK(error == std::error_code(EAI_NONAME, sse::posix::resolver_category()));
     CHECK(error.message() == ::gai_strerror(EAI_NONAME));
+    CHECK(std::string_view(error.category().name()) == "getaddrinfo");
+
+    client broken(options_for("http://broken.test/", 1));
+    CHECK(broken.run() == std::errc::not_enough_memory);  // what errno says
 }
 
 TEST_CASE("a complete response is complete, though the server keeps the connection") {
@@ -196,6 +222,41 @@ TEST_CASE("attempts that wait for one and the same name ask for it once") {
     CHECK(slow_name.questions - before == 1);
 }
 
+TEST_CASE("another name is looked up, or one for another port, and so is one whose answer nobody has taken") {
+    sse::event_source source(options_for("http://slow.test/"));
+    sse::posix::connection connection(source);
+    const auto now = std::chrono::steady_clock::now();
+    sse::request request = *source.next(now).request;
+    const auto open = [&](std::string_view url) {
+        REQUIRE_FALSE(sse::parse_url(url, request.url));
+        connection.open(request, now);
+    };
+    const auto answered = [&] {
+        pollfd awaited = connection.awaited();
+        return ::poll(&awaited, 1, 5'000) == 1;  // the slow one is given up later
+    };
+    const int before = slow_name.questions;
+    open("http://slow.test/");
+    CHECK(slow_name.wait_for_question());
+    slow_name.answer();
+    CHECK(answered());
+    CHECK(slow_name.questions - before == 1);
+    open("http://slow.test/");
+    CHECK(slow_name.wait_for_question());
+    slow_name.answer();
+    CHECK(answered());
+    CHECK(slow_name.questions - before == 2);
+    open("http://slow.test/");
+    CHECK(slow_name.wait_for_question());
+    open("http://slow.test:81/");
+    open("http://nix.invalid:81/");
+    CHECK(answered());  // for this one need not wait for those
+    connection.go_on(POLLIN, now);
+    CHECK(source.failures() == 1);
+    slow_name.answer();
+    CHECK(slow_name.questions - before == 4);
+}
+
 TEST_CASE("the program's signals are not handled on the thread that looks up names") {
     client it(options_for("http://slow.test/", 0));
     sigset_t blocked;
@@ -220,6 +281,114 @@ TEST_CASE("a source that can be closed can be closed where no attempt has to wai
     });
     CHECK_FALSE(it.run());
     CHECK(failures == 10);
+}
+
+TEST_CASE("a request that could forge a field is final, and is not sent") {
+    sse::event_source source(options_for("http://127.0.0.1:1/"));
+    const auto now = std::chrono::steady_clock::now();
+    sse::request request = *source.next(now).request;
+    request.headers.push_back({"X", "a\r\nY: b"});
+    sse::posix::connection connection(source);
+    connection.open(request, now);
+    CHECK_FALSE(connection.is_open());
+    CHECK(source.error() == sse::errc::header_value_invalid);
+}
+
+TEST_CASE("where there are no descriptors left, an attempt has failed, or the run") {
+    for (const char* const url : {"http://127.0.0.1:1/", "http://slow.test/"}) {
+        CAPTURE(url);
+        sse::event_source source(options_for(url, 1));
+        const auto now = std::chrono::steady_clock::now();
+        const sse::request* const request = source.next(now).request;
+        sse::posix::connection connection(source);
+        {
+            const descriptors_limited none(0);
+            connection.open(*request, now);
+        }
+        CHECK_FALSE(connection.is_open());
+        CHECK(source.error() == std::errc::too_many_files_open);
+    }
+
+    script_server server([](connection& c) {
+        c.request();
+        if (c.number() == 2) return c.send(no_content);
+        c.send(stream_head);
+        c.wait_for_close();
+    });
+    client it(options_for(server.url()));
+    {
+        std::optional<descriptors_limited> limit;
+        it.source.on_open([&] { limit.emplace(1); });  // fewer than poll() is to look at
+        CHECK_THROWS_AS(it.run(), std::system_error);
+    }
+    CHECK(it.run() == sse::errc::no_content);
+    CHECK(server.connections() == 2);
+}
+
+TEST_CASE("a request that goes in parts arrives whole") {
+    script_server server([](connection& c) { c.request(), c.send(no_content); });
+    sse::event_source_options options = options_for(server.url(), 1);
+    options.method = "POST";
+    options.body.resize(std::size_t{32} << 20);  // more than the kernel takes at once
+    for (std::size_t i = 0; i < options.body.size(); ++i) options.body[i] = static_cast<char>(i % 251);
+    const std::string body = options.body;
+    client it(std::move(options));
+    CHECK(it.run() == sse::errc::no_content);
+    REQUIRE(server.requests().size() == 1);
+    CHECK((server.requests()[0].body == body));
+}
+
+TEST_CASE("an event that was none changes nothing, and gives the server no more time") {
+    script_server server([](connection& c) { c.pause(guard); }, "127.0.0.1", 4096);
+    sse::event_source_options options = options_for(server.url(), 1);
+    options.method = "POST";
+    options.body.resize(std::size_t{32} << 20);
+    sse::event_source source(std::move(options));
+    sse::posix::connection connection(source);
+    auto now = std::chrono::steady_clock::now();
+    connection.open(*source.next(now).request, now);
+    const auto changes_nothing = [&](short events) {
+        const auto before = connection.deadline();
+        now += 1ms;
+        connection.go_on(events, now);
+        return before && connection.deadline() == before && source.next(now).step == sse::source_step::read;
+    };
+    CHECK(changes_nothing(0));
+    pollfd awaited = connection.awaited();
+    REQUIRE(::poll(&awaited, 1, 10'000) == 1);
+    connection.go_on(awaited.revents, now);
+    CHECK(changes_nothing(0));
+    CHECK(changes_nothing(POLLIN));
+    int sends = 0;
+    while (sends < 1000 && !changes_nothing(POLLOUT)) ++sends;  // until the socket takes no more
+    CHECK(sends < 1000);
+    connection.go_on(0, *connection.deadline());
+    CHECK(source.error() == sse::errc::timed_out);
+}
+
+TEST_CASE("a connection that breaks while the request is sent is lost") {
+    std::binary_semaphore is_begun(0);
+    script_server server(
+        [&](connection& c) {
+            if (is_begun.try_acquire_for(guard)) c.reset();
+        },
+        "127.0.0.1", 4096);
+    sse::event_source_options options = options_for(server.url(), 1);
+    options.method = "POST";
+    options.body.resize(std::size_t{32} << 20);
+    sse::event_source source(std::move(options));
+    sse::posix::connection connection(source);
+    const auto now = std::chrono::steady_clock::now();
+    connection.open(*source.next(now).request, now);
+    pollfd awaited = connection.awaited();
+    REQUIRE(::poll(&awaited, 1, 10'000) == 1);
+    connection.go_on(POLLOUT, now);
+    is_begun.release();
+    for (awaited.events = 0; !source.error() && ::poll(&awaited, 1, 10'000) == 1;)
+        connection.go_on(POLLOUT, now);
+    const bool is_lost =
+        source.error() == std::errc::connection_reset || source.error() == std::errc::broken_pipe;
+    CHECK(is_lost);
 }
 
 TEST_CASE("a connection goes on in a loop of one's own, and none of its functions waits") {

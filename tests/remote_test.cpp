@@ -6,10 +6,36 @@
 #include <cerrno>
 #include <chrono>
 #include <climits>
+#include <cstdarg>
 #include <optional>
+#include <system_error>
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+namespace {
+
+int settings = INT_MAX;  // of descriptors, before one fails
+
+}  // namespace
+
+/// Takes the place of the C library's.
+extern "C" int fcntl(int file, int command, ...) {
+    std::va_list arguments;
+    va_start(arguments, command);
+    const long argument = va_arg(arguments, long);
+    va_end(arguments);
+    if ((command == F_SETFD || command == F_SETFL) && settings-- == 0) {
+        errno = ENOLCK;
+        return -1;
+    }
+    using function = int (*)(int, int, ...);
+    static const auto real = reinterpret_cast<function>(::dlsym(RTLD_NEXT, "fcntl"));
+    return real(file, command, argument);
+}
 
 namespace {
 
@@ -69,6 +95,41 @@ TEST_CASE("a signal handler finds errno as it was") {
 TEST_CASE("no program that is started inherits the pipe") {
     const sse::remote remote;
     CHECK((::fcntl(remote.file(), F_GETFD) & FD_CLOEXEC) != 0);
+}
+
+TEST_CASE("a pipe that cannot be had, or would wait, is an error, and nothing of it is left") {
+    const auto lowest_free = [] {
+        const sse::detail::descriptor file(::dup(0));
+        return file.get();
+    };
+    const int before = lowest_free();
+    REQUIRE(before > 0);
+    rlimit limit{};
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    const rlimit none{0, limit.rlim_max};
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+    std::error_code error;
+    try {
+        sse::remote remote;
+    } catch (const std::system_error& failure) {
+        error = failure.code();
+    }
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    CHECK(error == std::errc::too_many_files_open);
+
+    int failures = 0;
+    for (bool has_failed = true; has_failed; failures += has_failed) {
+        has_failed = false;
+        settings = failures;  // so that each of them fails once
+        try {
+            sse::remote remote;
+        } catch (const std::system_error& failure) {
+            has_failed = failure.code() == std::errc::no_lock_available;
+        }
+        settings = INT_MAX;
+        CHECK(lowest_free() == before);
+    }
+    CHECK(failures == 4);  // of both ends
 }
 
 TEST_CASE("the time left is never below zero, and never less than there is") {

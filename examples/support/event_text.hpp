@@ -33,8 +33,8 @@ inline std::string_view take_character(std::string_view& text) noexcept {
 
 inline char32_t code_point(std::string_view character) noexcept {
     const auto lead = static_cast<unsigned char>(character.front());
-    char32_t code = character.size() == 1 ? lead : lead & (0xFFu >> (character.size() + 1));
-    for (const char c : character.substr(1)) code = code << 6 | (static_cast<unsigned char>(c) & 0x3Fu);
+    char32_t code = character.size() == 1 ? lead : lead & (0xFFU >> (character.size() + 1));
+    for (const char c : character.substr(1)) code = code << 6 | (static_cast<unsigned char>(c) & 0x3FU);
     return code;
 }
 

@@ -35,7 +35,7 @@ public:
     command_line(int argc, char** argv) noexcept : at_(argc > 0 ? argv + 1 : argv), end_(argv + argc) {}
 
     // Goes to the next argument, if there is one.
-    bool next() {
+    bool next() {  // NOLINT(misc-no-recursion): once, after `--`
         if (attached_) throw usage_error(fmt::format("{} takes no value", current_));
         if (at_ == end_) return false;
         current_ = *at_++;

@@ -172,7 +172,7 @@ public:
         return !closed_.exchange(true, std::memory_order_release);
     }
 
-    void wake_up() {
+    void wake_up() const {
         if (options_.wake_up) options_.wake_up();
     }
 
@@ -261,10 +261,10 @@ public:
         return next_;
     }
 
-    /// The ID of an event, or one that stands for it.
+    /// The ID of an event, or one that stands for it. \pre the number is below the next one
     std::string id(std::uint64_t number) const {
         const std::lock_guard lock(mutex_);
-        if (number >= first() && number < next_) {
+        if (number >= first()) {
             const std::string_view id = id_of(event(number));
             if (!id.empty()) return std::string(id);
         }
@@ -302,7 +302,7 @@ private:
     static std::uint64_t unlike_any_other() noexcept {
         static std::atomic<std::uint64_t> count{0};
         const auto now = std::chrono::system_clock::now().time_since_epoch().count();
-        std::uint64_t value = static_cast<std::uint64_t>(now);
+        auto value = static_cast<std::uint64_t>(now);
         value ^= std::uint64_t{reinterpret_cast<std::uintptr_t>(&count)} << 20;
         value += 0x9E3779B97F4A7C15 * ++count;
         value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9;
@@ -570,6 +570,7 @@ public:
         while (log_ != nullptr && state_ != cursor_state::ended) {
             if (number_ >= stop_) return end();
             if (number_ < log_->first()) return in_event() ? rest_of_event() : fall_behind();
+            catch_up();  // is_behind() may have been asked before what had been given was consumed
             const bool is_closed = log_->is_closed();  // asked before: what comes before that must be seen
             if (const std::string_view bytes = find_bytes(); !bytes.empty()) return bytes;
             // Meanwhile the event may have left, or those that are not wanted led to the end.
@@ -629,10 +630,7 @@ public:
         assert(!in_event());
         if (log_ == nullptr || state_ == cursor_state::ended) return 0;
         move_to(log_->after_gap(number_, to_latest));
-        if (state_ == cursor_state::behind) {
-            state_ = cursor_state::following;
-            log_->count_caught_up();
-        }
+        catch_up();
         return missed_;
     }
 
@@ -694,7 +692,7 @@ private:
     }
 
     std::string_view end() noexcept {
-        if (state_ == cursor_state::behind) log_->count_caught_up();
+        catch_up();
         state_ = cursor_state::ended;
         move_into(nullptr);
         return {};
@@ -708,6 +706,12 @@ private:
 
     void note_behind() noexcept {
         if (std::exchange(state_, cursor_state::behind) != cursor_state::behind) log_->count_behind();
+    }
+
+    void catch_up() noexcept {
+        if (state_ != cursor_state::behind) return;
+        state_ = cursor_state::following;
+        log_->count_caught_up();
     }
 
     void move_to(const detail::log::place& place) noexcept {
@@ -829,7 +833,7 @@ public:
     [[nodiscard]] cursor subscribe(std::string_view last_event_id = {}, subscribe_options options = {},
                                    std::optional<time_point> now = {}) {
         const detail::log::place start = log_->subscribe(last_event_id, options.replay_to_new, now);
-        return cursor(*log_, start, std::move(options.types));
+        return {*log_, start, std::move(options.types)};
     }
 
     /// Drops what has become too old: else that is done when somebody publishes or subscribes.

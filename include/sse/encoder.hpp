@@ -50,9 +50,9 @@ template <class Use>
 [[gnu::always_inline]] constexpr void for_each_line(std::string_view text, Use use) {
     for (;;) {
         const std::size_t size = find_line_end(text);
-        use(text.substr(0, size));
+        use(front(text, size));
         if (size == text.size()) return;
-        text.remove_prefix(size + (text.substr(size).starts_with("\r\n") ? 2 : 1));
+        text.remove_prefix(size + (behind(text, size).starts_with("\r\n") ? 2 : 1));
     }
 }
 
@@ -63,6 +63,16 @@ constexpr void put_field(Output& output, std::string_view name_and_colon, std::s
     output.put("\n");
 }
 
+/// A number in decimal digits, at the end of `room`. Never a part of put_head(), which is there once for each
+/// output: on 32 bits to divide 64 is a lot of code.
+[[gnu::noinline]] constexpr std::string_view write_decimal(std::uint64_t number,
+                                                           std::array<char, 20>& room) noexcept {
+    std::size_t begin = room.size();
+    do room[--begin] = static_cast<char>('0' + number % 10);
+    while ((number /= 10) != 0);
+    return {room.data() + begin, room.size() - begin};
+}
+
 /// All of a message but its data: at the front, so that data can follow in pieces.
 template <class Output>
 constexpr void put_head(Output& output, const message& message) {
@@ -70,12 +80,8 @@ constexpr void put_head(Output& output, const message& message) {
     if (message.id) put_field(output, "id: ", *message.id);
     const std::int64_t retry = message.retry.value_or(milliseconds(-1)).count();  // checked: not below zero
     if (retry >= 0) {
-        std::array<char, 20> digits{};
-        std::size_t begin = digits.size();
-        auto rest = static_cast<std::uint64_t>(retry);
-        do digits[--begin] = static_cast<char>('0' + rest % 10);
-        while ((rest /= 10) != 0);
-        put_field(output, "retry: ", {digits.data() + begin, digits.size() - begin});
+        std::array<char, 20> room{};
+        put_field(output, "retry: ", write_decimal(static_cast<std::uint64_t>(retry), room));
     }
 }
 
@@ -94,7 +100,7 @@ public:
         after_cr_ = piece.back() == '\r';
 
         bool first = true;
-        for_each_line(piece.substr(ends_crlf ? 1 : 0), [&](std::string_view line) {
+        for_each_line(behind(piece, ends_crlf ? 1 : 0), [&](std::string_view line) {
             if (!first) output.put("\ndata: ");
             first = false;
             output.put(line);

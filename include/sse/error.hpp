@@ -173,7 +173,7 @@ public:
             case errc::channel_closed: return std::errc::broken_pipe;
             case errc::ok: break;
         }
-        return std::error_condition(code, *this);
+        return {code, *this};
     }
 };
 

@@ -53,8 +53,8 @@ constexpr To scale(Count count, std::int64_t num, std::int64_t den, To lowest, T
     if constexpr (std::floating_point<Count>) {
         const Count scaled = count * static_cast<Count>(num) / static_cast<Count>(den);
         if (scaled >= static_cast<Count>(highest)) return highest;
-        if (scaled <= static_cast<Count>(lowest)) return lowest;
-        return scaled == scaled ? static_cast<To>(scaled) : To{};
+        if (scaled > static_cast<Count>(lowest)) return static_cast<To>(scaled);
+        return scaled <= static_cast<Count>(lowest) ? lowest : To{};  // zero where it is no number
     } else {
         const bool negative = std::cmp_less(count, 0);
         const auto bits = static_cast<std::uint64_t>(count);

@@ -508,7 +508,8 @@ inline std::string format_http_date(std::int64_t seconds_since_1970) {
     const auto weekday = static_cast<std::size_t>((days.count() % 7 + 7) % 7);
     result.append(names.substr(3 * weekday, 3)).append(", ");
     put(static_cast<int>(unsigned{date.day()}), " ");
-    result.append(detail::months.substr(3 * (unsigned{date.month()} - 1), 3)).append(" ");
+    const auto month = std::size_t{unsigned{date.month()}};
+    result.append(detail::months.substr(3 * month - 3, 3)).append(" ");
     put(int{date.year()}, " ");
     put(time / 3600, ":");
     put(time / 60 % 60, ":");

@@ -79,7 +79,7 @@ public:
     /// \post the text points into `chunk`
     [[gnu::always_inline]] constexpr rest take_rest(std::string_view& chunk) noexcept {
         const std::size_t size = detail::find_line_end(chunk);
-        const std::string_view text = chunk.substr(0, size);
+        const std::string_view text = detail::front(chunk, size);
         chunk.remove_prefix(size);
         if (chunk.empty()) return {text, false};
         take_end(chunk);
@@ -97,7 +97,7 @@ public:
 
     /// The bytes so far of what may yet be a byte order mark; at the end of the stream they are text.
     constexpr std::string_view held() const noexcept {
-        return at_start_ ? byte_order_mark.substr(0, mark_size_) : std::string_view();
+        return at_start_ ? detail::front(byte_order_mark, mark_size_) : std::string_view();
     }
 
     /// The next chunk begins a new stream.

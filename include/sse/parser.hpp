@@ -67,7 +67,10 @@ public:
                 return;
             }
             const int digit = c - '0';
-            value_ = value_ > (INT64_MAX - digit) / 10 ? INT64_MAX : value_ * 10 + digit;
+            // Only constants are divided: on 32 bits to divide 64 is a lot of code.
+            constexpr std::int64_t most = INT64_MAX;
+            const bool fits = value_ < most / 10 || (value_ == most / 10 && digit <= most % 10);
+            value_ = fits ? value_ * 10 + digit : most;
             empty_ = false;
         }
     }
@@ -370,7 +373,7 @@ private:
     }
 
     static constexpr std::string_view without_space(std::string_view value) noexcept {
-        return value.substr(value.starts_with(' ') ? 1 : 0);
+        return detail::behind(value, value.starts_with(' ') ? 1 : 0);
     }
 
     /// \return whether the line fits for certain, and is handed on as it came
@@ -474,8 +477,8 @@ private:
     static constexpr void notify_of_unknown_field(std::string_view line, Handler& handler) {
         const std::size_t colon = line.find(':');
         const bool has_value = colon != std::string_view::npos;
-        const std::string_view value = has_value ? without_space(line.substr(colon + 1)) : std::string_view();
-        static_cast<void>(handler.on_unknown_field(line.substr(0, colon), value));
+        const std::string_view rest = has_value ? detail::behind(line, colon + 1) : std::string_view();
+        static_cast<void>(handler.on_unknown_field(detail::front(line, colon), without_space(rest)));
     }
 
     // Reading a line in parts: what it is shows as soon as its name is over, and only what counts is kept.
@@ -488,7 +491,7 @@ private:
                 line_ = part::data;
                 if (has_data_) keep("\n");
                 const char* const value = behind_colon(text.data() + 4);
-                return keep(text.substr(static_cast<std::size_t>(value - text.data())));
+                return keep(detail::behind(text, static_cast<std::size_t>(value - text.data())));
             }
             line_ = part::name;
             name_size_ = 0;
@@ -504,7 +507,7 @@ private:
             case part::comment:
             case part::unknown: keep(text); break;
             case part::id:
-                keep(text.substr(0, text.find('\0')));
+                keep(detail::front(text, text.find('\0')));
                 if (text.find('\0') != std::string_view::npos) {  // the field is to be ignored
                     kept_.drop_line();
                     line_ = part::dropped;
@@ -563,7 +566,7 @@ private:
         line_ = part::dropped;
         if constexpr (detail::has_on_unknown_field<Handler>) {
             line_ = part::unknown;
-            if (name_size_ != 0) keep(name_of(name_).substr(0, name_size_));
+            if (name_size_ != 0) keep(detail::front(name_of(name_), name_size_));
         }
     }
 
@@ -610,7 +613,7 @@ private:
         const std::size_t growth = detail::replacement_growth(kept_.line());
         if (!fits(growth)) return false;
         char* const begin = kept_.open_line(growth);
-        detail::replace_ill_formed(kept_.line().substr(growth), begin);
+        detail::replace_ill_formed(detail::behind(kept_.line(), growth), begin);
         return true;
     }
 

@@ -8,6 +8,7 @@
 // Each further line is an operation and its argument, see `perform`, escaped as script.hpp has it.
 #include <sse/event_source.hpp>
 
+#include "../support/exact_copy.hpp"
 #include "../support/reference.hpp"
 #include "require.hpp"
 #include "script.hpp"
@@ -18,7 +19,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -382,10 +382,9 @@ private:
     }
 
     void read(std::string_view bytes) {
-        const std::unique_ptr<char[]> block(new char[bytes.size()]);  // a view kept too long is seen
-        bytes.copy(block.get(), bytes.size());
+        const test::exact_copy block(bytes);  // under AddressSanitizer a view kept too long is seen
         if (stream_) stream_->bytes += bytes, is_fed_ = true;
-        tell([&] { source_.got_bytes({block.get(), bytes.size()}, now_); });
+        tell([&] { source_.got_bytes(block, now_); });
     }
 
     void end() {

@@ -71,17 +71,26 @@ def afl(options, target):
     return [figures.get(name, "?") for name in ["execs_done", "edges_found", "corpus_count"]], found
 
 
+def keep(options, target):
+    """What reaches a branch that no input of the project does becomes one, the smallest such each time."""
+    subprocess.run([options.programs / f"fuzz_{target}", "-merge=1", "-use_counters=0", SOURCES / "corpus" / target,
+                    options.output / "corpus" / target], check=True, stderr=subprocess.DEVNULL)
+
+
 def main():
     parser = argparse.ArgumentParser(prog="tests/fuzz/run", description=__doc__)
     parser.add_argument("target", nargs="*", help=f"of {', '.join(TARGETS)} (all)")
     parser.add_argument("--for", dest="seconds", type=int, default=60, metavar="SECONDS", help="each (60)")
     parser.add_argument("--afl", action="store_true", help="with AFL++ in place of libFuzzer")
+    parser.add_argument("--keep", action="store_true", help="then add to tests/fuzz/corpus what reached more")
     parser.add_argument("--programs", type=pathlib.Path, default=pathlib.Path("build/fuzz/tests/fuzz"),
                         help="the folder of the targets")
     parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("build/fuzzing"))
     options = parser.parse_args()
     if unknown := set(options.target) - set(TARGETS):
         parser.error(f"there is no target {', '.join(sorted(unknown))}")
+    if options.keep and options.afl:
+        parser.error("--keep is for libFuzzer")
     options.output.mkdir(parents=True, exist_ok=True)
     seeds = options.programs / "seeds"
     subprocess.run([options.programs / "fuzz_seeds"], env={**os.environ, "SSE_SEEDS": str(seeds)}, check=True,
@@ -95,6 +104,8 @@ def main():
             executions, branches, inputs = figures
             print(f"{target:14}{executions:>14}{branches:>10}{inputs:>8}  {len(found)}", flush=True)
             findings += found
+            if options.keep:
+                keep(options, target)
     for path in findings:
         print(f"found: {path}")
     sys.exit(1 if findings else 0)

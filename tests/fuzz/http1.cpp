@@ -223,7 +223,7 @@ void check_framing(const seen<Head>& it) {
 /// \return what they mean
 template <class Read>
 auto check_every_cut(std::string_view bytes, Read read_it) {
-    const auto expected = read_it(bytes, cut::nowhere, roomy);
+    auto expected = read_it(bytes, cut::nowhere, roomy);
     require(read_it(bytes, cut::everywhere, roomy) == expected);
     require(read_it(bytes, cut::by_content, roomy) == expected);
 

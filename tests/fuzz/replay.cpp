@@ -61,7 +61,7 @@ std::string mutate(std::string text, const std::vector<std::string>& seeds, std:
                 break;
             case 5: {
                 const std::string& other = seeds[below(seeds.size())];
-                text = text.substr(0, at) + other.substr(below(other.size()));
+                text.replace(at, std::string::npos, other, below(other.size()));
                 break;
             }
         }

@@ -1,6 +1,8 @@
-#include <sse/adapters/posix.hpp>
 #include <sse/fmt.hpp>
 #include <sse/sse.hpp>
+#ifndef _WIN32
+#include <sse/adapters/posix.hpp>
+#endif
 #ifdef SSE_TEST_CURL
 #include <sse/adapters/curl.hpp>
 #endif

@@ -96,6 +96,10 @@ extern "C" int getaddrinfo(const char* node, const char* service, const addrinfo
     if (hints != nullptr && (hints->ai_flags & AI_NUMERICHOST) != 0)
         return real(node, service, hints, result);
     if (name == "nix.invalid") return EAI_NONAME;
+    if (name == "broken.test") {
+        errno = ENOMEM;
+        return EAI_SYSTEM;
+    }
     if (name == "slow.test") {
         test::slow_name.ask_and_wait();
         return EAI_NONAME;

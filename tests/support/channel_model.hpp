@@ -55,10 +55,10 @@ public:
         constexpr std::size_t events[] = {1, 2, 3, 5, 20, 200, 100'000};
         constexpr std::size_t bytes[] = {300, 1000, 5000, 20'000, ample};
         constexpr int ages[] = {0, 0, 1, 10, 100};
-        options_.events = events[pick(std::size(events))];
-        options_.bytes = bytes[pick(std::size(bytes))];
-        options_.age = sse::milliseconds(ages[pick(std::size(ages))]);
-        options_.make_ids = pick(4) != 0;
+        options_.events = events[pick_(std::size(events))];
+        options_.bytes = bytes[pick_(std::size(bytes))];
+        options_.age = sse::milliseconds(ages[pick_(std::size(ages))]);
+        options_.make_ids = pick_(4) != 0;
         options_.epoch = epoch;
         options_.wake_up = [this] { ++woken_; };
         real_.emplace(options_);

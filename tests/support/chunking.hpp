@@ -3,21 +3,20 @@
 //
 //     const std::string fault = test::fault(stream, how, way, passes, test::expectation(stream, how, way));
 //
-// Each chunk lies in a heap block of exactly its size, so that AddressSanitizer sees a read beyond it; the
-// block is overwritten and freed when the call returns, so that a view kept too long is seen.
+// Each chunk lies in a block of exactly its size, so that a read beyond it is seen; the block is overwritten
+// and freed when the call returns, so that a view kept too long is seen.
 #pragma once
 
 #include <sse/parser.hpp>
 
+#include "exact_copy.hpp"
 #include "reference.hpp"
 #include "show.hpp"
 
 #include <algorithm>
 #include <array>
 #include <cstddef>
-#include <cstring>
 #include <limits>
-#include <memory>
 #include <optional>
 #include <random>
 #include <span>
@@ -99,10 +98,10 @@ void for_each_chunk(std::string_view stream, const cuts& where, Use&& use) {
     for (std::size_t i = 0, begin = 0; i <= where.size(); ++i) {
         const std::size_t end = i < where.size() ? where[i] : stream.size();
         const std::size_t size = end - begin;
-        const std::unique_ptr<char[]> block(new char[size]);
-        std::copy_n(stream.data() + begin, size, block.get());
-        use(std::string_view(block.get(), size));
-        std::memset(block.get(), 0xDD, size);
+        exact_block block(size);
+        std::copy_n(stream.data() + begin, size, block.data());
+        use(std::string_view(block.data(), size));
+        std::fill_n(block.data(), size, '\xDD');
         begin = end;
     }
 }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <new>
 
@@ -12,6 +13,7 @@ inline struct {
     std::size_t allocations = 0;
     std::size_t bytes = 0;  // allocated now
     std::size_t peak_bytes = 0;
+    std::size_t allowed = SIZE_MAX;  // allocations before memory has run out
 } heap;
 
 // Each block is preceded by its size.
@@ -35,6 +37,11 @@ private:
 void* operator new(std::size_t size) {
     auto* const block = static_cast<std::byte*>(std::malloc(size + test::block_header));
     if (block == nullptr) std::abort();
+    if (test::heap.allowed == 0) {
+        std::free(block);
+        throw std::bad_alloc();
+    }
+    --test::heap.allowed;
     ::new (block) std::size_t(size);
     ++test::heap.allocations;
     test::heap.bytes += size;

@@ -200,9 +200,7 @@ private:
             set(CURLOPT_COPYPOSTFIELDS, request.body.c_str());
         }
         // Not where it is the default: libcurl would take it for a wish of its own.
-        if (request.method != "GET" || !request.body.empty()) {
-            set(CURLOPT_CUSTOMREQUEST, request.method.c_str());
-        }
+        if (request.method != "GET") set(CURLOPT_CUSTOMREQUEST, request.method.c_str());
     }
 
     void set_headers(const request& request) {
@@ -218,7 +216,10 @@ private:
         if (!find_header(request.headers, "Content-Type")) add("Content-Type:");
         for (const auto& [name, value] : request.headers) {
             if (sse::detail::is_written_apart(name) && !equal_ignoring_case(name, "Host")) continue;
-            add(sse::detail::trim(value).empty() ? name + ';' : name + ": " + value);
+            std::string line = name;
+            if (sse::detail::trim(value).empty()) line += ';';
+            else line.append(": ").append(value);
+            add(line);
         }
         set(CURLOPT_HTTPHEADER, headers_.get());
     }
@@ -372,7 +373,7 @@ public:
             case CURLE_COULDNT_CONNECT: return std::errc::connection_refused;
             case CURLE_SEND_ERROR:
             case CURLE_RECV_ERROR: return std::errc::connection_reset;
-            default: return std::error_condition(code, *this);
+            default: return {code, *this};
         }
     }
 };

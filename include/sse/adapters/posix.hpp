@@ -265,6 +265,7 @@ private:
         if (::getsockopt(socket_.get(), SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
         if (error != 0) return connect({error, std::generic_category()}, now);
         is_connecting_ = false;
+        deadline_ = sse::detail::after(now, options_.write_timeout);
         reader_.reset();
         send(now);
     }
@@ -282,7 +283,7 @@ private:
             unsent_ = {};  // the body may have been large
             sent_ = 0;
             deadline_.reset();
-        } else if (count != 0) {
+        } else if (count > 0) {
             deadline_ = sse::detail::after(now, options_.write_timeout);
         }
     }

@@ -10,6 +10,17 @@
 
 namespace sse::detail {
 
+/// The first bytes of a text, or all where it has fewer. As substr(), where the compiler does not always see
+/// that nothing is thrown: that alone links an allocator to the program of a small device.
+[[gnu::always_inline]] constexpr std::string_view front(std::string_view text, std::size_t size) noexcept {
+    return {text.data(), size < text.size() ? size : text.size()};
+}
+
+/// What is behind them. \pre there are as many
+[[gnu::always_inline]] constexpr std::string_view behind(std::string_view text, std::size_t size) noexcept {
+    return {text.data() + size, text.size() - size};
+}
+
 /// \return which bit is the lowest that is set \pre `bits` is not zero
 [[gnu::always_inline]] constexpr unsigned lowest_bit(std::uint64_t bits) noexcept {
 // Clang takes the bsf of old, which is eight operations on some processors. With this prefix those that have
@@ -60,11 +71,15 @@ template <std::size_t Half>
 /// No more than `Most`: g++ would warn of copies that cannot be.
 template <std::size_t Most = SIZE_MAX>
 [[gnu::always_inline]] constexpr void copy_bytes(char* to, const char* from, std::size_t size) noexcept {
+#if defined(__OPTIMIZE_SIZE__) && !defined(__SSE2__) && !defined(__aarch64__)
+    std::char_traits<char>::copy(to, from, size);  // without wide registers the halves are a lot of code
+#else
     if (std::is_constant_evaluated() || size < 4 || size > 64) std::char_traits<char>::copy(to, from, size);
     else if (Most > 32 && size > 32) copy_halves<32>(to, from, size);
     else if (Most > 16 && size > 16) copy_halves<16>(to, from, size);
     else if (Most > 8 && size > 8) copy_halves<8>(to, from, size);
     else copy_halves<4>(to, from, size);
+#endif
 }
 
 }  // namespace sse::detail

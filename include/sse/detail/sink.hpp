@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../error.hpp"
+#include "bytes.hpp"
 
 #include <array>
 #include <concepts>
@@ -166,10 +167,10 @@ public:
             flush();
             forward(bytes);
         } else {
-            const std::string_view fitting = bytes.substr(0, gathered_.size() - size_);
+            const std::string_view fitting = front(bytes, gathered_.size() - size_);
             gather_bytes(fitting);
             if (size_ == gathered_.size()) flush();
-            gather_bytes(bytes.substr(fitting.size()));
+            gather_bytes(behind(bytes, fitting.size()));
         }
     }
 

@@ -1,6 +1,8 @@
 // Ill-formed UTF-8 becomes U+FFFD, as the Encoding standard's decoder does it.
 #pragma once
 
+#include "bytes.hpp"
+
 #include <cstddef>
 #include <string_view>
 
@@ -62,7 +64,7 @@ constexpr std::size_t replacement_growth(std::string_view text) noexcept {
 constexpr void replace_ill_formed(std::string_view text, char* out) noexcept {
     while (!text.empty()) {
         const utf8_unit unit = front_utf8_unit(text);
-        const std::string_view written = unit.well_formed ? text.substr(0, unit.size) : replacement_character;
+        const std::string_view written = unit.well_formed ? front(text, unit.size) : replacement_character;
         for (const char c : written) *out++ = c;
         text.remove_prefix(unit.size);
     }

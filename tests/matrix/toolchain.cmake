@@ -1,0 +1,25 @@
+# Builds for SSE_MACHINE, and runs what it built in an emulator. Programs are linked whole, so that the emulator
+# needs none of the machine's libraries.
+set(CMAKE_TRY_COMPILE_PLATFORM_VARIABLES SSE_MACHINE)
+set(CMAKE_SYSTEM_NAME Linux)
+set(CMAKE_CXX_FLAGS_INIT -O1)  # as an emulator is slow, and so is an optimising compiler
+set(CMAKE_EXE_LINKER_FLAGS_INIT -static)
+if(SSE_MACHINE STREQUAL m32)
+    # This processor in its 32-bit mode. The package that would put asm/ in the compiler's way does not go with
+    # the cross compilers.
+    set(CMAKE_SYSTEM_PROCESSOR i686)
+    set(CMAKE_CXX_COMPILER g++)
+    string(APPEND CMAKE_CXX_FLAGS_INIT " -m32 -idirafter /usr/include/x86_64-linux-gnu")
+elseif(SSE_MACHINE STREQUAL mingw)
+    set(CMAKE_SYSTEM_NAME Windows)
+    set(CMAKE_SYSTEM_PROCESSOR x86_64)
+    set(CMAKE_CXX_COMPILER x86_64-w64-mingw32-g++-posix)
+    set(CMAKE_CROSSCOMPILING_EMULATOR wine)
+else()
+    set(CMAKE_SYSTEM_PROCESSOR ${SSE_MACHINE})
+    set(CMAKE_CXX_COMPILER ${SSE_MACHINE}-linux-gnu-g++)
+    set(CMAKE_CROSSCOMPILING_EMULATOR qemu-${SSE_MACHINE})
+endif()
+
+# The packages that CMake finds are this machine's: of {fmt} and doctest the headers are enough.
+list(APPEND CMAKE_MODULE_PATH ${CMAKE_CURRENT_LIST_DIR})
