@@ -88,10 +88,15 @@ inline struct {
 
 }  // namespace test
 
+/// What a sanitizer has in its place, for it has to know what is written.
+extern "C" [[gnu::weak]] int __interceptor_getaddrinfo(const char*, const char*, const addrinfo*, addrinfo**);
+
 /// Takes the place of the C library's, here and in the libraries that this program is linked with.
 extern "C" int getaddrinfo(const char* node, const char* service, const addrinfo* hints, addrinfo** result) {
-    using function = int (*)(const char*, const char*, const addrinfo*, addrinfo**);
-    static const auto real = reinterpret_cast<function>(::dlsym(RTLD_NEXT, "getaddrinfo"));
+    using function = decltype(&getaddrinfo);
+    static const function real = __interceptor_getaddrinfo != nullptr
+                                     ? &__interceptor_getaddrinfo
+                                     : reinterpret_cast<function>(::dlsym(RTLD_NEXT, "getaddrinfo"));
     const std::string_view name = node == nullptr ? "" : node;
     if (hints != nullptr && (hints->ai_flags & AI_NUMERICHOST) != 0)
         return real(node, service, hints, result);
