@@ -2,8 +2,8 @@
 // gives each of them back. Nothing that a terminal may act on is written to one, nor into JSON.
 //
 // The first line of the input is a command line, `t` first for a terminal; behind it comes the stream.
-#define main sse_cat_main
-#include "../../examples/sse_cat.cpp"
+#define main sse_cat_main              // NOLINT(readability-identifier-naming): of the program
+#include "../../examples/sse_cat.cpp"  // NOLINT(bugprone-suspicious-include): all of it, but its main
 #undef main
 
 #include "../support/reference.hpp"

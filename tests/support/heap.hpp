@@ -57,5 +57,6 @@ void operator delete(void* bytes) noexcept {
 void operator delete(void* bytes, std::size_t) noexcept { operator delete(bytes); }
 // By default these call the above, but not under AddressSanitizer.
 void* operator new[](std::size_t size) { return operator new(size); }
+// NOLINTNEXTLINE(clang-analyzer-cplusplus.NewDelete): this is what frees it
 void operator delete[](void* bytes) noexcept { operator delete(bytes); }
 void operator delete[](void* bytes, std::size_t) noexcept { operator delete(bytes); }
