@@ -125,6 +125,22 @@ TEST_CASE("what configure throws passes through, and another run makes another a
     CHECK(server.connections() == 1);
 }
 
+namespace {
+
+/// A stream that only a proxy knows, once.
+sse::event_source_options behind_proxy() {
+    sse::event_source_options options = options_for("http://behind.test/stream");
+    options.reconnect_at_end = false;
+    return options;
+}
+
+void go_through(const script_server& proxy, CURL* easy) {
+    ::curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
+    ::curl_easy_setopt(easy, CURLOPT_PROXY, proxy.origin().c_str());
+}
+
+}  // namespace
+
 TEST_CASE("what a proxy says on the way is not the server's response") {
     script_server proxy([](connection& c) {
         c.skip_head();
@@ -132,12 +148,9 @@ TEST_CASE("what a proxy says on the way is not the server's response") {
         c.request();
         c.send(std::string(stream_head) + "data: one\n\n");
     });
-    sse::event_source_options options = options_for("http://behind.test/stream");
-    options.reconnect_at_end = false;
-    client it(std::move(options));
+    client it(behind_proxy());
     CHECK_FALSE(it.run({.configure = [&](CURL* easy, const sse::url&) {
-        ::curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
-        ::curl_easy_setopt(easy, CURLOPT_PROXY, proxy.origin().c_str());
+        go_through(proxy, easy);
         ::curl_easy_setopt(easy, CURLOPT_HTTPPROXYTUNNEL, 1L);
     }}));
     CHECK(it.log == strings{"open", "message one "});
@@ -210,12 +223,9 @@ TEST_CASE("nor is a 407 of a proxy") {
             "HTTP/1.1 407 Thus\r\nProxy-Authenticate: Basic realm=\"r\"\r\n"
             "Content-Length: 4\r\nConnection: close\r\n\r\nnone");
     });
-    sse::event_source_options options = options_for("http://behind.test/stream");
-    options.reconnect_at_end = false;
-    client it(std::move(options));
+    client it(behind_proxy());
     CHECK_FALSE(it.run({.configure = [&](CURL* easy, const sse::url&) {
-        ::curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
-        ::curl_easy_setopt(easy, CURLOPT_PROXY, proxy.origin().c_str());
+        go_through(proxy, easy);
         ::curl_easy_setopt(easy, CURLOPT_PROXYAUTH, CURLAUTH_BASIC | CURLAUTH_DIGEST);
         ::curl_easy_setopt(easy, CURLOPT_PROXYUSERPWD, "user:password");
     }}));
