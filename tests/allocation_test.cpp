@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <cstdint>
+#include <new>
 #include <ostream>
 #include <span>
 #include <string>
@@ -215,4 +217,124 @@ TEST_CASE("what a client's source retains does not grow with attempts, nor beyon
     }
     CHECK(since.bytes() <= retained);
     CHECK(since.peak_bytes() < 4 * limit + 100'000 + 4096);
+}
+
+TEST_CASE("what a client's source retains of a stream goes with it, but for an ID that can be sent") {
+    constexpr std::size_t limit = 1 << 16;
+    constexpr std::size_t most_sent = sse::default_max_id_bytes;
+    constexpr std::size_t request_bytes = 1024;  // what is asked for, without the ID
+    const sse::response accepted{.status = 200, .headers = {{"Content-Type", "text/event-stream"}}};
+    for (const std::size_t id_size : {std::size_t{100}, most_sent / 2 + 1, most_sent, limit / 10 * 9}) {
+        CAPTURE(id_size);
+        const std::size_t sent_bytes = std::min(id_size, most_sent) + 1;
+        const std::string first = "id: " + std::string(std::min(id_size, most_sent) / 4 * 3, 'i') + "\n\n";
+        const std::string second = "id: " + std::string(id_size, 'i') + "\n\ndata: ";
+        const std::string rest(limit - id_size, 'x');
+        sse::event_source::time_point now{};
+        const count since;
+        sse::event_source source({.url = "http://a/", .max_event_bytes = limit});
+        const auto connect = [&] {
+            while (source.next(now).step == sse::source_step::wait) now = *source.next(now).until;
+            source.got_response(accepted, now);
+        };
+        connect();
+        source.got_bytes(first, now);
+        source.got_bytes(second, now);
+        source.got_bytes(rest, now);
+        CHECK(source.ready_state() == sse::ready_state::open);
+        CHECK(since.bytes() <= limit + sent_bytes + request_bytes);
+        source.got_end(now);
+        CHECK(since.bytes() <= sent_bytes + request_bytes);
+
+        const count reconnecting;  // two parsers never live at once
+        connect();
+        CHECK(reconnecting.peak_bytes() <= 2 * sent_bytes + request_bytes);
+        source.got_bytes(second, now);
+        source.got_bytes(rest, now);
+        CHECK(since.bytes() <= limit + 2 * sent_bytes + request_bytes);
+        source.restart();
+        CHECK(since.bytes() <= 2 * sent_bytes + request_bytes);
+
+        connect();
+        source.got_bytes(second, now);
+        source.got_bytes(rest + 'x', now);
+        CHECK(source.error() == sse::errc::event_too_large);
+        CHECK(since.bytes() <= 2 * sent_bytes + request_bytes);
+
+        source.restart();
+        connect();
+        source.got_bytes(second, now);
+        source.got_bytes(rest, now);
+        source.close();
+        CHECK(since.bytes() <= 2 * sent_bytes + request_bytes);
+    }
+}
+
+TEST_CASE("a client's source retains the ID that it begins with once") {
+    const count since;
+    const sse::event_source source({.url = "http://a/", .last_event_id = std::string(4000, 'i')});
+    CHECK(source.last_event_id().size() == 4000);
+    CHECK(since.bytes() < 4000 + 1024);
+}
+
+TEST_CASE("a listener that closes a client's source, or throws, has the stream's memory given back, too") {
+    const sse::response accepted{.status = 200, .headers = {{"Content-Type", "text/event-stream"}}};
+    const std::string large = "data: x\ndata: " + std::string(100'000, 'x') + "\n\n";
+    for (const bool throws : {false, true}) {
+        const count since;
+        sse::event_source source({.url = "http://a/"});
+        source.on_event([&](const sse::source_event&) {
+            if (throws) throw 0;
+            source.close();
+        });
+        static_cast<void>(source.next({}));
+        source.got_response(accepted, {});
+        if (throws) CHECK_THROWS_AS(source.got_bytes(large, {}), int);
+        else source.got_bytes(large, {});
+        CHECK(since.bytes() < 2048);
+    }
+}
+
+TEST_CASE("a stream for which there is no memory is lost, and joins nothing to the one before") {
+    const sse::response accepted{.status = 200, .headers = {{"Content-Type", "text/event-stream"}}};
+    bool has_failed = true;
+    for (std::size_t allowed = 0; has_failed; ++allowed) {
+        CAPTURE(allowed);
+        REQUIRE(allowed < 10);
+        sse::event_source source({.url = "http://a.long.name.example/"});
+        std::vector<std::string> events;
+        source.on_event([&](const sse::source_event& event) {
+            events.push_back(std::string(event.origin) + ' ' + std::string(event.data));
+        });
+        sse::event_source::time_point now{};
+        const auto connect = [&] {
+            while (source.next(now).step == sse::source_step::wait) now = *source.next(now).until;
+        };
+        connect();
+        source.got_response(accepted, now);
+        source.got_bytes("id: " + std::string(1000, 'i') + "\n\ndata: half\n", now);
+        source.got_end(now);
+        connect();
+        has_failed = false;
+        test::heap.allowed = allowed;
+        try {
+            source.got_response(accepted, now);
+        } catch (const std::bad_alloc&) {
+            has_failed = true;
+        }
+        test::heap.allowed = SIZE_MAX;
+        CHECK((source.ready_state() == sse::ready_state::connecting) == has_failed);
+        CHECK(source.failures() == (has_failed ? 2 : 1));
+        source.got_bytes("data: whole\n\n", now);  // of a loop that pays no heed
+        CHECK(events.size() == (has_failed ? 0 : 1));
+        if (has_failed) {
+            CHECK(source.next(now).step == sse::source_step::wait);
+            connect();
+            source.got_response(accepted, now);
+            source.got_bytes("data: whole\n\n", now);
+        }
+        REQUIRE(events.size() == 1);
+        CHECK(events[0] == "http://a.long.name.example whole");
+        CHECK(source.last_event_id().size() == 1000);
+    }
 }

@@ -124,9 +124,9 @@ void publish_all(channel& news, verdict& good, std::uint64_t who, std::uint64_t 
     std::vector<message> batch;
     for (std::uint64_t published = 0; published < events;) {
         const std::uint64_t size =
-            random() % 2 == 0 ? 1 : std::min(1 + random() % texts.size(), events - published);
+            random() % 2 == 0 ? 1 : std::min<std::uint64_t>(1 + random() % texts.size(), events - published);
         batch.clear();
-        for (std::uint64_t left = size; left > 0;) {
+        for (auto left = static_cast<std::size_t>(size); left > 0;) {
             std::string& text = texts[--left];
             text = std::to_string(who) + ' ' + std::to_string(++published) + ' ' + std::to_string(left) + ' ';
             text.append(filling, 0, random() % (random() % 16 == 0 ? filling.size() : 10));
@@ -164,7 +164,8 @@ public:
         const std::uint64_t number = number_in(event.last_event_id);
         good_.expect(number > last_, "an event came twice, or too late");
         good_.expect(number == last_ + 1, "an event was missed, and nobody said so");
-        const auto [who, count, following] = numbers_in<3>(event.data);
+        const auto [by, count, following] = numbers_in<3>(event.data);
+        const auto who = static_cast<std::size_t>(by);
         good_.expect(event.type == (who == 0 ? "a" : "b"), "type");
         const std::uint64_t others = number - count;
         if (seen_ > 0 && missed_since_ == 0) {
@@ -191,7 +192,7 @@ public:
 private:
     verdict& good_;
     std::array<std::uint64_t, publishers> counts_{};
-    std::uint64_t who_ = 0;
+    std::size_t who_ = 0;
     std::uint64_t following_ = 0;  // of a batch
     std::uint64_t last_ = 0;
     std::uint64_t seen_ = 0;

@@ -300,6 +300,168 @@ TEST_CASE("secrets that are set by configure are not for those to whom a redirec
     ::unlink(netrc.c_str());
 }
 
+TEST_CASE("nor are certificates and the like") {
+    const curl_version_info_data& libcurl = *::curl_version_info(CURLVERSION_NOW);
+    if (!std::string_view(libcurl.ssl_version ? libcurl.ssl_version : "").starts_with("OpenSSL")) return;
+    // None of these can be used. Where libcurl has one, OpenSSL says so before it greets the server.
+    struct row {
+        std::string_view name;
+        std::function<void(CURL*)> configure;
+        CURLcode refused = CURLE_SSL_CERTPROBLEM;
+    };
+    std::vector<row> rows = {
+        {"SSLCERT", [](CURL* easy) { ::curl_easy_setopt(easy, CURLOPT_SSLCERT, "/nowhere/cert.pem"); }},
+        {"SSLCERT_BLOB",
+         [](CURL* easy) {
+             std::string text = "no certificate";
+             curl_blob blob{text.data(), text.size(), CURL_BLOB_COPY};
+             ::curl_easy_setopt(easy, CURLOPT_SSLCERT_BLOB, &blob);
+         }},
+        {"all of them",
+         [](CURL* easy) {
+             ::curl_easy_setopt(easy, CURLOPT_SSLCERT, "/nowhere/cert.p12");
+             ::curl_easy_setopt(easy, CURLOPT_SSLCERTTYPE, "P12");
+             ::curl_easy_setopt(easy, CURLOPT_SSLKEY, "/nowhere/key.pem");
+             ::curl_easy_setopt(easy, CURLOPT_KEYPASSWD, "password");
+         }},
+        // The engine's own certificate, where none is named.
+        {"SSLCERTTYPE", [](CURL* easy) { ::curl_easy_setopt(easy, CURLOPT_SSLCERTTYPE, "ENG"); }}};
+    if ((libcurl.features & CURL_VERSION_TLSAUTH_SRP) != 0) {
+        rows.push_back({"TLSAUTH_USERNAME",
+                        [](CURL* easy) {
+                            const std::string too_long(300, 'u');
+                            ::curl_easy_setopt(easy, CURLOPT_TLSAUTH_USERNAME, too_long.c_str());
+                            ::curl_easy_setopt(easy, CURLOPT_TLSAUTH_PASSWORD, "password");
+                        },
+                        CURLE_BAD_FUNCTION_ARGUMENT});
+    }
+    for (const row& each : rows) {
+        CAPTURE(each.name);
+        script_server other([](connection& c) { c.send("no TLS\r\n"), c.wait_for_close(); });
+        const std::string secured = "https://127.0.0.1:" + other.port();
+        script_server server([&](connection& c) { c.request(), c.send(redirect(307, secured)); });
+        const auto error_at = [&](const std::string& url) {
+            client it(options_for(url, 1));
+            const std::error_code error =
+                it.run({.configure = [&](CURL* easy, const sse::url&) { each.configure(easy); }});
+            CHECK(error.category() == sse::curl::category());
+            return static_cast<CURLcode>(error.value());
+        };
+        CHECK(error_at(secured) == each.refused);
+        CHECK(error_at(server.url()) == CURLE_SSL_CONNECT_ERROR);
+    }
+}
+
+namespace {
+
+/// A pipe that nobody reads any more, and the signals of who writes into it all the same.
+class broken_pipe {
+public:
+    broken_pipe() : before_(std::signal(SIGPIPE, [](int) { signals_ = signals_ + 1; })) {
+        signals_ = 0;
+        pipe_.read_end = {};
+    }
+    broken_pipe(const broken_pipe&) = delete;
+    broken_pipe& operator=(const broken_pipe&) = delete;
+    ~broken_pipe() { static_cast<void>(std::signal(SIGPIPE, before_)); }
+
+    void write() {
+        ++writes_;
+        CHECK(::write(pipe_.write_end.get(), "", 1) == -1);
+        CHECK(errno == EPIPE);
+    }
+
+    int writes() const noexcept { return writes_; }
+    int signals() const noexcept { return signals_; }
+
+    /// Has libcurl write where it opens and closes a connection, as what it does TLS with writes.
+    void follow(CURL* easy) {
+        const curl_sockopt_callback opened = [](void* self, curl_socket_t, curlsocktype) {
+            static_cast<broken_pipe*>(self)->write();
+            return static_cast<int>(CURL_SOCKOPT_OK);
+        };
+        const curl_closesocket_callback closes = [](void* self, curl_socket_t socket) {
+            static_cast<broken_pipe*>(self)->write();
+            return ::close(socket);
+        };
+        ::curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, opened);
+        ::curl_easy_setopt(easy, CURLOPT_SOCKOPTDATA, this);
+        ::curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, closes);
+        ::curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, this);
+    }
+
+private:
+    static inline volatile std::sig_atomic_t signals_ = 0;
+    sse::detail::wake_pipe pipe_{};
+    int writes_ = 0;
+    void (*before_)(int);
+};
+
+bool is_blocked(int signal) {
+    sigset_t blocked;
+    REQUIRE(::pthread_sigmask(SIG_BLOCK, nullptr, &blocked) == 0);
+    return sigismember(&blocked, signal) == 1;
+}
+
+bool is_pending(int signal) {
+    sigset_t pending;
+    REQUIRE(::sigpending(&pending) == 0);
+    return sigismember(&pending, signal) == 1;
+}
+
+/// What a run makes of signals does not depend on whether the connection ends with it, or with the source.
+void write_into(broken_pipe& pipe) {
+    for (const bool stays : {false, true}) {
+        CAPTURE(stays);
+        script_server server([&](connection& c) {
+            c.request();
+            c.send(stays ? "HTTP/1.1 204 Thus\r\n\r\n" : std::string(stream_head) + "data: one\n\n");
+            c.wait_for_close();
+        });
+        client it(options_for(server.url()));
+        it.source.on_event([&](const auto&) {
+            pipe.write();
+            it.source.close();
+        });
+        const int before = pipe.writes();
+        it.run({.configure = [&](CURL* easy, const sse::url&) { pipe.follow(easy); }});
+        CHECK(pipe.writes() - before == (stays ? 2 : 3));
+    }
+}
+
+}  // namespace
+
+TEST_CASE("no peer that has gone ends the program by a signal") {
+    broken_pipe pipe;
+    REQUIRE_FALSE(is_blocked(SIGPIPE));
+    write_into(pipe);
+    CHECK(pipe.signals() == 0);
+    CHECK_FALSE(is_pending(SIGPIPE));
+    CHECK_FALSE(is_blocked(SIGPIPE));
+    CHECK_FALSE(is_blocked(SIGINT));
+}
+
+TEST_CASE("a thread's mask of signals is as it was, and what was pending is") {
+    broken_pipe pipe;
+    sigset_t only;
+    sigemptyset(&only);
+    sigaddset(&only, SIGPIPE);
+    {
+        const sse::detail::signals_blocked blocked(only);
+        write_into(pipe);
+        CHECK_FALSE(is_pending(SIGPIPE));
+        CHECK(is_blocked(SIGPIPE));
+
+        pipe.write();
+        CHECK(is_pending(SIGPIPE));
+        write_into(pipe);
+        CHECK(is_pending(SIGPIPE));
+        CHECK(pipe.signals() == 0);
+    }
+    CHECK(pipe.signals() == 1);
+    CHECK_FALSE(is_blocked(SIGPIPE));
+}
+
 TEST_CASE("errors are libcurl's, and can be told by what they mean") {
     script_server server([](connection& c) { c.request(), c.reset(); });
     client it(options_for(server.url(), 1));

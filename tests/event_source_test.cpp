@@ -96,6 +96,19 @@ std::string value_of(const sse::request* request, std::string_view name) {
     return std::string(sse::find_header(request->headers, name).value_or("(none)"));
 }
 
+// A point in time that is some milliseconds away: also where the clock counts from later than now, and where
+// the clock ends before.
+constexpr auto clock_end = (time_point::max)();
+static_assert(sse::detail::after(time_point(), 5ms) == time_point(5ms));
+static_assert(sse::detail::after(time_point(-5s), 5ms) == time_point(-4995ms));
+static_assert(sse::detail::after(time_point(-5s), (sse::milliseconds::max)()) > time_point(100 * 8766h));
+static_assert(sse::detail::after((time_point::min)(), 5ms) == (time_point::min)() + 5ms);
+static_assert(sse::detail::after((time_point::min)(), (sse::milliseconds::max)()) <= time_point());
+static_assert(sse::detail::after(clock_end - 5ms, 4ms) == clock_end - 1ms);
+static_assert(sse::detail::after(clock_end - 5ms, 6ms) == clock_end);
+static_assert(sse::detail::after(clock_end, 5ms) == clock_end);
+static_assert(!sse::detail::after((time_point::min)(), 0ms));
+
 }  // namespace
 
 TEST_CASE("a stream is asked for, opened, read, and asked for again behind its last event") {
@@ -391,6 +404,15 @@ TEST_CASE("without timeouts there is nothing to wait for but bytes") {
     CHECK_FALSE(it.source.next(it.now).until);
 }
 
+TEST_CASE("a clock may count from later than now") {
+    client it({.response_timeout = 5s});
+    it.now = time_point(-1h);
+    REQUIRE(it.connect() != nullptr);
+    CHECK(it.source.next(it.now).until == time_point(-1h) + 5s);
+    it.refuse();
+    CHECK(it.source.next(it.now).until == time_point(-1h) + 3s);
+}
+
 // Redirects
 
 TEST_CASE("redirects are followed to the end, and the next attempt begins at the first URL") {
@@ -429,6 +451,19 @@ TEST_CASE("redirects that lead nowhere, in circles, or into the open, are final"
     CHECK(to_string(open.connect()->url) == "https://b.example/");
     open.answer(307, {{"Location", "http://b.example/"}});
     CHECK(open.log == strings{"insecure 307 never"});
+}
+
+TEST_CASE("a row of redirects cannot make the URL grow without bound") {
+    client it({});
+    std::size_t longest = 0;
+    int asked = 0;
+    for (; const sse::request* request = it.connect(); ++asked) {
+        longest = std::max(longest, to_string(request->url).size());
+        it.answer(302, {{"Location", std::string(6000, '\xE9') + '/'}});  // each encoded in three
+    }
+    CHECK(longest <= sse::max_url_bytes);
+    CHECK(asked == 4);
+    CHECK(it.log == strings{"location 302 never"});
 }
 
 TEST_CASE("each attempt may follow as many redirects as the one before") {
@@ -541,9 +576,8 @@ TEST_CASE("the caller's own Accept stands") {
           sse::headers{{"accept", "text/event-stream, */*"}, {"Cache-Control", "no-cache"}});
 }
 
-TEST_CASE("an ID that no header can carry, or that is too long, is not sent") {
-    for (const std::string& id :
-         {std::string("a\tb"), std::string("\x01"), std::string("a\x7F"), std::string(11, 'x')}) {
+TEST_CASE("an ID that no header can carry is not sent, and one that is too long is not even kept") {
+    for (const std::string& id : {std::string("a\tb"), std::string("\x01"), std::string("a\x7F")}) {
         client it({.max_last_event_id_bytes = 10});
         it.connect_and_accept();
         it.send("id: " + id + "\ndata\n\n");
@@ -560,6 +594,20 @@ TEST_CASE("an ID that no header can carry, or that is too long, is not sent") {
     it.send("id\n\n");  // clears it
     it.end();
     CHECK(value_of(it.connect(), "Last-Event-ID") == "(none)");
+
+    it.accept();
+    it.send("id: 1\n\nid: 01234567890\ndata: a\n\ndata: b\n\n");
+    CHECK(it.source.last_event_id().empty());  // and not "1", behind which it is not
+    CHECK(it.log.back() == "message b 01234567890 http://a.example");
+    it.end();
+    CHECK(value_of(it.connect(), "Last-Event-ID") == "(none)");
+    it.accept();
+    it.send("data: c\n\n");
+    CHECK(it.log.back() == "message c  http://a.example");
+
+    client begun({.last_event_id = "01234567890", .max_last_event_id_bytes = 10});
+    CHECK(begun.source.last_event_id().empty());
+    CHECK(value_of(begun.connect(), "Last-Event-ID") == "(none)");
 }
 
 TEST_CASE("an ID from an earlier run is sent at once") {
@@ -772,6 +820,104 @@ TEST_CASE("close and restart work from inside each listener, and nothing comes b
                                                   : sse::ready_state::open));
         }
     }
+}
+
+TEST_CASE("the loop's functions do nothing inside a listener or a hook, whatever else that has done") {
+    enum class place { event, open, error, comment, retry, headers, policy, random, terminal };
+    for (const place where : {place::event, place::open, place::error, place::comment, place::retry,
+                              place::headers, place::policy, place::random, place::terminal}) {
+        for (const char deed : {' ', 'r', 'c', 't'}) {
+            CAPTURE(static_cast<int>(where));
+            CAPTURE(deed);
+            sse::event_source* source = nullptr;
+            int acted = 0;
+            std::optional<sse::source_task> asked;
+            const auto act = [&](place here) {
+                if (here != where || acted++ != 0) return;
+                if (deed == 'r') source->restart();
+                if (deed == 'c') source->close();
+                asked = source->next(time_point(1h));
+                source->got_response({.status = 200, .headers = {{"Content-Type", "text/event-stream"}}},
+                                     time_point(1h));
+                source->got_bytes("data: forged\n\n", time_point(1h));
+                source->got_end(time_point(1h));
+                source->got_error(std::make_error_code(std::errc::io_error), time_point(1h));
+                source->got_fatal_error(sse::errc::tls_unavailable);
+                if (deed == 't') throw std::runtime_error("bad");
+            };
+            client it({.renew_headers = [&](sse::headers&) { act(place::headers); },
+                       .policy =
+                           [&](int status, std::string_view type) {
+                               act(place::policy);
+                               return sse::standard_action(status, type);
+                           },
+                       .is_terminal =
+                           [&](const sse::event_view&) {
+                               act(place::terminal);
+                               return false;
+                           },
+                       .random =
+                           [&] {
+                               act(place::random);
+                               return std::uint64_t{0};
+                           }});
+            source = &it.source;
+            it.source.on_event([&](const sse::source_event& event) {
+                act(place::event);
+                CHECK(event.data == "two\nlines");
+                CHECK(event.last_event_id == "7");
+            });
+            it.source.on_open([&] { act(place::open); });
+            it.source.on_error([&](const sse::source_error&) { act(place::error); });
+            it.source.on_comment([&](std::string_view) { act(place::comment); });
+            it.source.on_retry([&](sse::milliseconds) { act(place::retry); });
+            try {
+                if (it.connect() != nullptr) it.accept();
+                it.send(": c\nretry: 5\nid: 7\ndata: two\ndata: lines\n\ndata: half");
+                it.end();
+            } catch (const std::runtime_error&) {
+                CHECK(deed == 't');
+            }
+            REQUIRE(acted == 1);
+            CHECK(it.source.received_bytes() <= 52);
+            CHECK(asked->request == nullptr);
+            if (deed == 'c') {
+                CHECK(asked->step == source_step::finished);
+                CHECK(it.source.next(it.now).step == source_step::finished);
+                CHECK_FALSE(it.source.error());
+                continue;
+            }
+            // It is to ask again, and to keep the connection where there is one.
+            const bool is_idle = deed == 'r' || where == place::headers || where == place::error;
+            CHECK(asked->step == (is_idle ? source_step::wait : source_step::read));
+            CHECK(asked->until == time_point(1h));
+            for (const std::string& heard : it.take_log()) CHECK(heard.find("forged") == std::string::npos);
+
+            // Afterwards it goes on as if nothing had been called, be it after an exception.
+            it.source.restart();
+            it.connect_and_accept();
+            it.send("id: 7\ndata: two\ndata: lines\n\n");
+            CHECK(it.log == strings{"open", "message two\nlines 7 http://a.example"});
+        }
+    }
+}
+
+TEST_CASE("a listener that starts anew and runs the loop joins no half event to the new connection's") {
+    client it({});
+    bool is_first = true;
+    it.source.on_message([&](const sse::source_event& event) {
+        if (!std::exchange(is_first, false)) return;
+        it.source.restart();
+        static_cast<void>(it.source.next(it.now));
+        it.accept();
+        CHECK(event.data == "one\ntwo");  // it still lives
+    });
+    it.connect_and_accept();
+    it.send("data: one\ndata: two\n\ndata: half\nid: 9\n");
+    it.connect_and_accept();
+    it.send("data: first\n\n");
+    CHECK(it.log ==
+          strings{"open", "message one\ntwo  http://a.example", "open", "message first  http://a.example"});
 }
 
 TEST_CASE("what a listener has not been told of is asked for again, though it has come") {

@@ -679,6 +679,19 @@ TEST_CASE("the trailers are bounded by themselves") {
     check_chunked("0\r\n" + times(2, "A: b\r\n"), {.error = errc::http_cut_off}, options);
 }
 
+TEST_CASE("the room that trailers took is given back before the next response") {
+    std::string whole = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n";
+    for (int i = 0; i < 50; ++i) whole += "X-Trailer-" + std::to_string(i) + ": of some length\r\n";
+    whole += "\r\n";
+    const test::count since;
+    sse::response_reader reader;
+    std::string_view rest = whole;
+    while (reader.next(rest) != http_part::end) REQUIRE_FALSE(reader.error());
+    CHECK(since.bytes() > 0);
+    reader.reset();
+    CHECK(since.bytes() == 0);
+}
+
 namespace {
 
 /// Cuts a message off after each number of bytes. The first few may be none of it.

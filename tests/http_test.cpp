@@ -1113,6 +1113,27 @@ TEST_CASE("a reference that is refused is refused for its reason, and the result
     }
 }
 
+TEST_CASE("a URL that a reference leads to has a bound, and is measured as it is sent") {
+    const sse::url base = parsed("http://a/b/");
+    const std::size_t most = sse::max_url_bytes - "http://a/b/"sv.size();
+    const auto error_of = [&](const std::string& reference) {
+        sse::url url = untouched;
+        const sse::error error = sse::resolve_url(base, reference, url);
+        CHECK((error ? url == untouched : to_string(url).size() <= sse::max_url_bytes));
+        return error;
+    };
+    CHECK_FALSE(error_of(std::string(most, 'x')));
+    CHECK(error_of(std::string(most + 1, 'x')) == errc::url_invalid);
+    CHECK_FALSE(error_of(std::string(most / 3, '\xE9')));
+    CHECK(error_of(std::string(most / 3 + 1, '\xE9')) == errc::url_invalid);
+    CHECK_FALSE(error_of("x#" + std::string(2 * most, 'x')));  // is not sent
+    const std::string host(sse::max_url_bytes - "http:///"sv.size(), 'h');
+    for (const std::string scheme : {"", "http:"}) {
+        CHECK_FALSE(error_of(scheme + "//" + host));
+        CHECK(error_of(scheme + "//h" + host) == errc::url_invalid);
+    }
+}
+
 TEST_CASE("a reference begins a path where the base has none, and is never taken for more of its host") {
     // No URL that was parsed is such a base, but one put together by hand may be. RFC 3986, section 5.2.3.
     for (const std::string_view base_target : {"", "?q"}) {

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Breaks the library on purpose, in one place after another, and sees that a test notices: mutate.py [--every N]"""
+"""Breaks the library on purpose, in one place after another, and sees that a test notices."""
 import argparse
 import concurrent.futures
 import os
@@ -66,6 +66,9 @@ MUTATIONS = [
     ("encoder.hpp", "after_cr_ = piece.back() == '\\r';", "after_cr_ = false;", "encoder"),
     ("encoder.hpp", 'output.put(begun_ ? "\\n\\n" : "\\n");', 'output.put("\\n\\n");', "encoder"),
     ("encoder.hpp", "error_ = errc::sink_failed;  // and so it stays if the sink throws", "", "io"),
+    ("detail/sink.hpp", "if (needed.size > sink.size()) return errc::buffer_too_small;",
+     "if (needed.size >= sink.size()) return errc::buffer_too_small;", "encoder"),
+    ("detail/sink.hpp", "if (!error) guard.keep();", "guard.keep();", "encoder io"),
     # Backoff
     ("backoff.hpp", "if (last.open_for && *last.open_for >= options_.stable_after) failures_ = 0;",
      "if (last.open_for) failures_ = 0;", "backoff"),
@@ -95,6 +98,9 @@ MUTATIONS = [
      "event_source"),
     ("event_source.hpp", "if (is_sendable_id(id, options_.max_last_event_id_bytes)) {", "if (!id.empty()) {",
      "event_source"),
+    ("event_source.hpp", "if (is_called_) return ask_again(now);", "", "event_source"),
+    ("event_source.hpp", "if (id.size() > options_.max_last_event_id_bytes) id = {};", "", "event_source"),
+    ("http.hpp", "if (to_string(resolved).size() > max_url_bytes) return errc::url_invalid;", "", "http"),
     ("event_source.hpp", "received_bytes_ += bytes.size();\n        is_fed_ = true;",
      "received_bytes_ += bytes.size();", "event_source"),
     ("event_source.hpp", "if (state_ == state::open) ++connection_;", "", "event_source"),
@@ -114,6 +120,10 @@ MUTATIONS = [
     ("channel.hpp", "if (spare_ == nullptr && oldest->memory() <= usual_segment() && oldest->has_one_owner()) {",
      "if (spare_ == nullptr && oldest->memory() <= usual_segment()) {", "channel"),
     ("channel.hpp", "log_->arm();\n", "\n", "channel"),
+    ("channel.hpp", "if (size > largest_event) return true;", "", "channel"),
+    ("detail/segment.hpp", "return used <= capacity_ && event_bytes <= capacity_ - used;",
+     "return used <= capacity_;", "channel"),
+    ("detail/segment.hpp", "if (read_extent().is_complete) return false;", "", "channel"),
     ("channel.hpp", "stop_ = detail::smaller(stop_, log_->next());", "stop_ = log_->next();", "channel"),
     ("session.hpp", "if (ends_when_behind() && cursor_.is_behind()) return finish(session_end::behind);", "",
      "session"),
@@ -127,8 +137,8 @@ MUTATIONS = [
 
 
 def compile_(include, source, program, *options):
-    command = ["g++", "-std=c++20", f"-I{include}", f"-I{SOURCES}", "-DFMT_HEADER_ONLY", *options, source, "-o", program]
-    return subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    command = ["g++", "-std=c++20", f"-I{include}", f"-I{SOURCES}", "-DFMT_HEADER_ONLY", *options, source]
+    return subprocess.run([str(part) for part in [*command, "-o", program]], capture_output=True, text=True)
 
 
 def mutated(header, before, after):
@@ -138,18 +148,10 @@ def mutated(header, before, after):
     return text.replace(before, after)
 
 
-def try_one(mutation, main):
-    """Which test has noticed it; None if none has."""
-    header, before, after, tests = mutation
-    text = mutated(header, before, after)
+def first_to_fail(include, tests, main):
+    """Of the tests, the first that fails with these headers, and how; None if none does."""
     with tempfile.TemporaryDirectory() as folder:
-        include = pathlib.Path(folder) / "include"
-        shutil.copytree(INCLUDE, include / "sse")
-        (include / "sse" / header).write_text(text)
-        alone = compile_(include, include / "sse" / header, "/dev/null", "-fsyntax-only", "-xc++")
-        if alone.returncode != 0:
-            raise SystemExit(f"{header} does not compile any more with {after}\n{alone.stderr[:1000]}")
-        for test in tests.split():
+        for test in tests:
             program = pathlib.Path(folder) / test
             if compile_(include, SOURCES / f"{test}_test.cpp", program, main, "-pthread").returncode != 0:
                 return f"{test}_test, which does not compile"
@@ -161,17 +163,37 @@ def try_one(mutation, main):
     return None
 
 
+def try_one(mutation, main):
+    """Which test has noticed it; None if none has."""
+    header, before, after, tests = mutation
+    text = mutated(header, before, after)
+    with tempfile.TemporaryDirectory() as folder:
+        include = pathlib.Path(folder)
+        shutil.copytree(INCLUDE, include / "sse")
+        (include / "sse" / header).write_text(text)
+        alone = compile_(include, include / "sse" / header, "/dev/null", "-fsyntax-only", "-xc++")
+        if alone.returncode != 0:
+            raise SystemExit(f"{header} does not compile any more with {after}\n{alone.stderr[:1000]}")
+        return first_to_fail(include, tests.split(), main)
+
+
 def main():
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--every", type=int, default=1, metavar="N", help="only one in so many")
+    options.add_argument("--from", type=int, default=0, dest="first", metavar="N", help="the first of them (0)")
     options = options.parse_args()
+    subprocess.run([SOURCES.parent / ".ci/install", "g++", "doctest-dev", "libfmt-dev"], check=True)
     for header, before, after, _ in MUTATIONS:
         mutated(header, before, after)
-    chosen = MUTATIONS[:: options.every]
+    chosen = MUTATIONS[options.first :: options.every]
+    tests = sorted({test for *_, tests in chosen for test in tests.split()})
     missed = 0
     with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         main_object = pathlib.Path(folder) / "main.o"
-        compile_(SOURCES.parent / "include", SOURCES / "main.cpp", main_object, "-c")
+        compile_(INCLUDE.parent, SOURCES / "main.cpp", main_object, "-c")
+        for found in pool.map(lambda test: first_to_fail(INCLUDE.parent, [test], main_object), tests):
+            if found:
+                raise SystemExit(f"without any mutation fails {found}")
         for mutation, found in zip(chosen, pool.map(lambda each: try_one(each, main_object), chosen)):
             missed += found is None
             place = f"{mutation[0]}: {' '.join(mutation[1].split())[:70]}"

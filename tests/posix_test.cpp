@@ -5,7 +5,64 @@ namespace adapter = sse::posix;
 
 #include "support/adapter_cases.hpp"
 
+#include <cstdint>
+#include <new>
+
+#include <malloc.h>
 #include <sys/resource.h>
+
+// The operator new of Clang's ThreadSanitizer gives way to no other.
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define NOT_COUNTED
+#endif
+#endif
+
+namespace {
+
+/// What each thread allocates: a test runs besides its server.
+thread_local struct {
+    std::ptrdiff_t bytes = 0;        // now; those that another thread frees are taken off there
+    std::size_t allowed = SIZE_MAX;  // allocations before memory has run out
+} heap;
+
+#ifdef NOT_COUNTED
+constexpr bool is_counted = false;
+#else
+constexpr bool is_counted = true;
+#endif
+
+thread_local int socket_type = 0;  // as it was last asked for
+
+}  // namespace
+
+// These take the places of the libraries'.
+
+#ifndef NOT_COUNTED
+void* operator new(std::size_t size) {
+    void* const block = heap.allowed > 0 ? std::malloc(size) : nullptr;
+    if (block == nullptr) throw std::bad_alloc();
+    --heap.allowed;
+    heap.bytes += static_cast<std::ptrdiff_t>(::malloc_usable_size(block));
+    return block;
+}
+void operator delete(void* block) noexcept {
+    heap.bytes -= static_cast<std::ptrdiff_t>(::malloc_usable_size(block));
+    std::free(block);
+}
+void operator delete(void* block, std::size_t) noexcept { operator delete(block); }
+// By default these call the above, but not under AddressSanitizer.
+void* operator new[](std::size_t size) { return operator new(size); }
+void operator delete[](void* block) noexcept { operator delete(block); }
+void operator delete[](void* block, std::size_t) noexcept { operator delete(block); }
+#endif
+
+extern "C" int socket(int family, int type, int protocol) noexcept {
+    using function = int (*)(int, int, int);
+    static const auto real = reinterpret_cast<function>(::dlsym(RTLD_NEXT, "socket"));
+    socket_type = type;
+    return real(family, type, protocol);
+}
 
 namespace {
 
@@ -150,6 +207,18 @@ TEST_CASE("no program that is started inherits a connection") {
     CHECK(during == before);
 }
 
+TEST_CASE("no program that another thread starts inherits a socket, not even one just made") {
+    sse::event_source source(options_for("http://127.0.0.1:1/"));
+    const auto now = std::chrono::steady_clock::now();
+    const sse::request* const request = source.next(now).request;
+    sse::posix::connection connection(source);
+    connection.open(*request, now);
+    CHECK(socket_type == (SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK));
+    const int file = connection.awaited().fd;
+    CHECK((::fcntl(file, F_GETFD) & FD_CLOEXEC) != 0);
+    CHECK((::fcntl(file, F_GETFL) & O_NONBLOCK) != 0);
+}
+
 TEST_CASE("a server that does not take the request is given up") {
     script_server server([](connection& c) { c.pause(guard); }, "127.0.0.1", 4096);
     sse::event_source_options options = options_for(server.url(), 1);
@@ -253,6 +322,7 @@ TEST_CASE("another name is looked up, or one for another port, and so is one who
     CHECK(answered());  // for this one need not wait for those
     connection.go_on(POLLIN, now);
     CHECK(source.failures() == 1);
+    CHECK(slow_name.wait_for_question(2));
     slow_name.answer();
     CHECK(slow_name.questions - before == 4);
 }
@@ -323,6 +393,49 @@ TEST_CASE("where there are no descriptors left, an attempt has failed, or the ru
     }
     CHECK(it.run() == sse::errc::no_content);
     CHECK(server.connections() == 2);
+}
+
+TEST_CASE("where there is no memory left, no connection is open, and another attempt may be made" *
+          doctest::skip(!is_counted)) {
+    sse::event_source source(options_for("http://nix.invalid/"));
+    const auto now = std::chrono::steady_clock::now();
+    const sse::request* const request = source.next(now).request;
+    sse::posix::connection connection(source);
+    std::size_t failures = 0;
+    for (bool has_failed = true; has_failed; failures += has_failed) {
+        has_failed = false;
+        heap.allowed = failures;  // so that each allocation fails once
+        try {
+            connection.open(*request, now);
+        } catch (const std::bad_alloc&) {
+            has_failed = true;
+        }
+        heap.allowed = SIZE_MAX;
+        REQUIRE(connection.is_open() != has_failed);
+        CHECK((connection.awaited().fd >= 0) != has_failed);
+    }
+    CHECK(failures > 0);
+}
+
+TEST_CASE("the room that a request took is given back once it is sent" * doctest::skip(!is_counted)) {
+    script_server server([](connection& c) { c.request(), c.send(stream_head), c.wait_for_close(); });
+    sse::event_source_options options = options_for(server.url());
+    options.method = "POST";
+    options.body.resize(std::size_t{16} << 20);
+    sse::event_source source(std::move(options));
+    auto now = std::chrono::steady_clock::now();
+    const sse::request* const request = source.next(now).request;
+    sse::posix::connection connection(source);
+    const std::ptrdiff_t before = heap.bytes;
+    connection.open(*request, now);
+    CHECK(heap.bytes - before >= std::ptrdiff_t{16} << 20);
+    while (source.ready_state() == sse::ready_state::connecting) {
+        pollfd awaited = connection.awaited();
+        REQUIRE(::poll(&awaited, 1, 10'000) == 1);
+        connection.go_on(awaited.revents, now);
+    }
+    CHECK(source.ready_state() == sse::ready_state::open);
+    CHECK(heap.bytes - before < 65536);
 }
 
 TEST_CASE("a request that goes in parts arrives whole") {

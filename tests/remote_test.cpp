@@ -92,12 +92,17 @@ TEST_CASE("a signal handler finds errno as it was") {
     }
 }
 
-TEST_CASE("no program that is started inherits the pipe") {
-    const sse::remote remote;
-    CHECK((::fcntl(remote.file(), F_GETFD) & FD_CLOEXEC) != 0);
+TEST_CASE("no program that is started inherits the pipe, and nobody waits for it, from the first") {
+    settings = 0;  // what would be set later, another thread's program might already have inherited
+    const sse::detail::wake_pipe pipe;
+    settings = INT_MAX;
+    for (const sse::detail::descriptor* const end : {&pipe.read_end, &pipe.write_end}) {
+        CHECK((::fcntl(end->get(), F_GETFD) & FD_CLOEXEC) != 0);
+        CHECK((::fcntl(end->get(), F_GETFL) & O_NONBLOCK) != 0);
+    }
 }
 
-TEST_CASE("a pipe that cannot be had, or would wait, is an error, and nothing of it is left") {
+TEST_CASE("a pipe that cannot be had is an error, and nothing of it is left") {
     const auto lowest_free = [] {
         const sse::detail::descriptor file(::dup(0));
         return file.get();
@@ -116,20 +121,21 @@ TEST_CASE("a pipe that cannot be had, or would wait, is an error, and nothing of
     }
     REQUIRE(::setrlimit(RLIMIT_NOFILE, &limit) == 0);
     CHECK(error == std::errc::too_many_files_open);
+    CHECK(lowest_free() == before);
+}
 
-    int failures = 0;
-    for (bool has_failed = true; has_failed; failures += has_failed) {
-        has_failed = false;
-        settings = failures;  // so that each of them fails once
-        try {
-            sse::remote remote;
-        } catch (const std::system_error& failure) {
-            has_failed = failure.code() == std::errc::no_lock_available;
-        }
-        settings = INT_MAX;
-        CHECK(lowest_free() == before);
+TEST_CASE("where a file is made private behind its opening, each step may fail") {
+    const sse::detail::descriptor file(::dup(0));
+    REQUIRE(file);
+    const int flags = ::fcntl(file.get(), F_GETFL);  // which it shares with standard input
+    for (const int step : {0, 1}) {
+        settings = step;
+        CHECK_FALSE(sse::detail::make_private_and_nonblocking(file.get()));
+        CHECK(errno == ENOLCK);
     }
-    CHECK(failures == 4);  // of both ends
+    settings = INT_MAX;
+    CHECK((::fcntl(file.get(), F_GETFD) & FD_CLOEXEC) != 0);
+    CHECK(::fcntl(file.get(), F_GETFL) == flags);
 }
 
 TEST_CASE("the time left is never below zero, and never less than there is") {

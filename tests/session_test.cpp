@@ -585,7 +585,7 @@ TEST_CASE("who takes all in time is never given up, however late that is") {
     time_point now = start;
     for (std::uint64_t number = 1; number <= 100; ++number) {
         REQUIRE(it.ask(now).step != session_step::finished);
-        it.take(number % 7, now + 500ms);
+        it.take(static_cast<std::size_t>(number % 7), now + 500ms);
         now += 1s - tick;
         REQUIRE(it.run(now).step == session_step::wait);
         publish(news, number);
@@ -1417,7 +1417,7 @@ namespace {
 /// What a session has to do, in the simplest terms: all events there ever were, and where the client stands.
 class model {
 public:
-    model(const session_options& options, std::size_t kept, std::uint64_t next, std::string first)
+    model(const session_options& options, std::size_t kept, std::size_t next, std::string first)
         : options_(options), kept_(kept), next_(next), own_(std::move(first)) {}
 
     void publish(std::string event) { events_.push_back(std::move(event)); }
@@ -1491,7 +1491,7 @@ private:
 
     const session_options& options_;
     std::size_t kept_;
-    std::uint64_t next_;
+    std::size_t next_;
     std::string own_;
     std::size_t offset_ = 0;
     strings events_{};
@@ -1524,7 +1524,7 @@ private:
 
 std::uint64_t play(std::uint64_t seed) {
     std::mt19937_64 random(seed);
-    const auto below = [&](std::uint64_t end) { return random() % end; };
+    const auto below = [&](std::uint64_t end) { return static_cast<std::size_t>(random() % end); };
 
     const std::size_t kept = 1 + below(12);
     session_options options;

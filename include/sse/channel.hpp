@@ -169,7 +169,9 @@ public:
     /// \return whether it was open
     bool close() noexcept {
         const std::lock_guard lock(mutex_);
-        return !closed_.exchange(true, std::memory_order_release);
+        const bool was_closed = is_closed();
+        closed_.store(true, std::memory_order_release);
+        return !was_closed;
     }
 
     void wake_up() const {
@@ -177,13 +179,13 @@ public:
     }
 
     void wake_waiting() {
-        if (!waiting_.load(std::memory_order_seq_cst)) return;
-        if (!waiting_.exchange(false, std::memory_order_seq_cst)) return;
+        if (waiting_.load(std::memory_order_seq_cst) == 0) return;
+        if (waiting_.exchange(0, std::memory_order_seq_cst) == 0) return;
         struct guard {  // a hook that throws has woken nobody
-            std::atomic<bool>& waiting;
+            std::atomic<std::uint32_t>& waiting;
             bool returned = false;
             ~guard() {
-                if (!returned) waiting.store(true, std::memory_order_seq_cst);
+                if (!returned) waiting.store(1, std::memory_order_seq_cst);
             }
         } guard{waiting_};
         wake_up();
@@ -277,7 +279,7 @@ public:
     /// A cursor has found nothing. It has to look once more: an event that it misses then is behind this in
     /// the one order of these operations, and so is the publisher's look at what is set here.
     void arm() noexcept {
-        if (!waiting_.load(std::memory_order_seq_cst)) waiting_.store(true, std::memory_order_seq_cst);
+        if (waiting_.load(std::memory_order_seq_cst) == 0) waiting_.store(1, std::memory_order_seq_cst);
     }
 
     void count_behind() noexcept {
@@ -293,17 +295,19 @@ private:
     static constexpr std::uint64_t unchained = UINT64_MAX;
 
     ~log() {
-        for (segment* const each : segments_) segment::destroy(each);
+        for (; oldest_ < segments_.size(); ++oldest_) segment::destroy(segments_[oldest_]);
         if (spare_ != nullptr) segment::destroy(spare_);
     }
 
-    /// The clock, what is random about addresses, and a count: a restart differs by the first at least, two
-    /// channels of a process by the last.
+    /// Both clocks and a count: a restart differs by the first at least, another machine by how long it has
+    /// been up, two channels of a process by the last. Nothing that gives away where the program lies in
+    /// memory.
     static std::uint64_t unlike_any_other() noexcept {
         static std::atomic<std::uint64_t> count{0};
         const auto now = std::chrono::system_clock::now().time_since_epoch().count();
+        const auto up = std::chrono::steady_clock::now().time_since_epoch().count();
         auto value = static_cast<std::uint64_t>(now);
-        value ^= std::uint64_t{reinterpret_cast<std::uintptr_t>(&count)} << 20;
+        value ^= static_cast<std::uint64_t>(up) << 20;
         value += 0x9E3779B97F4A7C15 * ++count;
         value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9;
         value = (value ^ (value >> 27)) * 0x94D049BB133111EB;
@@ -329,7 +333,7 @@ private:
 
     /// \pre it is kept, or the next one
     segment* segment_of(std::uint64_t number) const noexcept {
-        std::size_t low = 0;
+        std::size_t low = oldest_;
         std::size_t high = segments_.size();
         while (high - low > 1) {
             const std::size_t middle = low + (high - low) / 2;
@@ -464,7 +468,7 @@ private:
 
     void drop_before(std::uint64_t number) noexcept {
         first_.store(number, std::memory_order_release);
-        while (segments_.size() > 1 && segments_.front()->next() <= number) drop_oldest_segment();
+        while (segments_.size() - oldest_ > 1 && segments_[oldest_]->next() <= number) drop_oldest_segment();
     }
 
     /// Makes room. The oldest segment may become the spare one, and be of use at once.
@@ -480,10 +484,13 @@ private:
     }
 
     void drop_oldest_segment() noexcept {
-        segment* const oldest = segments_.front();
+        segment* const oldest = segments_[oldest_++];
         oldest->finish();  // it may be the last: cursors must not wait there
-        segments_.erase(segments_.begin());
-        const std::uint64_t left = segments_.empty() ? next_ : segments_.front()->first();
+        if (oldest_ >= segments_.size() - oldest_) {  // so each is moved up but once or so
+            segments_.erase(segments_.begin(), segments_.begin() + static_cast<std::ptrdiff_t>(oldest_));
+            oldest_ = 0;
+        }
+        const std::uint64_t left = segments_.empty() ? next_ : segments_[oldest_]->first();
         first_.store(larger(first(), left), std::memory_order_release);
         if (spare_ == nullptr && oldest->memory() <= usual_segment() && oldest->has_one_owner()) {
             spare_ = oldest;
@@ -504,6 +511,7 @@ private:
 
     mutable std::mutex mutex_{};
     std::vector<segment*> segments_{};      // by the numbers of their events
+    std::size_t oldest_ = 0;                // of them: those before it have left
     segment* spare_ = nullptr;              // for the next one, so that nothing is allocated
     std::vector<std::uint64_t> chains_{};   // a power of two; empty until an ID of the caller's own comes
     std::uint64_t next_ = 1;                // the number of the next event
@@ -516,7 +524,8 @@ private:
     std::atomic<std::size_t> subscribers_{0};
     std::atomic<std::uint64_t> fell_behind_{0};
     std::atomic<std::size_t> lagging_{0};
-    std::atomic<bool> waiting_{false};  // a cursor has found nothing since the last wake-up
+    // 1: a cursor has found nothing since the last wake-up. To exchange a bool takes a library on RISC-V.
+    std::atomic<std::uint32_t> waiting_{0};
     std::atomic<bool> closed_{false};
 };
 

@@ -63,10 +63,11 @@ constexpr void put_field(Output& output, std::string_view name_and_colon, std::s
     output.put("\n");
 }
 
-/// A number in decimal digits, at the end of `room`. Never a part of put_head(), which is there once for each
-/// output: on 32 bits to divide 64 is a lot of code.
-[[gnu::noinline]] constexpr std::string_view write_decimal(std::uint64_t number,
+/// A time, not below zero, in decimal digits at the end of `room`. Never a part of put_head(), which is there
+/// once for each output: on 32 bits to divide 64 is a lot of code.
+[[gnu::noinline]] constexpr std::string_view write_decimal(const milliseconds& time,
                                                            std::array<char, 20>& room) noexcept {
+    auto number = static_cast<std::uint64_t>(time.count());
     std::size_t begin = room.size();
     do room[--begin] = static_cast<char>('0' + number % 10);
     while ((number /= 10) != 0);
@@ -78,10 +79,9 @@ template <class Output>
 constexpr void put_head(Output& output, const message& message) {
     if (message.event) put_field(output, "event: ", *message.event);
     if (message.id) put_field(output, "id: ", *message.id);
-    const std::int64_t retry = message.retry.value_or(milliseconds(-1)).count();  // checked: not below zero
-    if (retry >= 0) {
+    if (message.retry) {
         std::array<char, 20> room{};
-        put_field(output, "retry: ", write_decimal(static_cast<std::uint64_t>(retry), room));
+        put_field(output, "retry: ", write_decimal(*message.retry, room));
     }
 }
 

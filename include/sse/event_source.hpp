@@ -71,7 +71,9 @@ struct event_source_options {
     /// The ID to begin with, from an earlier run.
     std::string last_event_id{};
 
-    /// A longer one is kept, but not sent: servers bound a request's head, and would refuse all of it.
+    /// A longer one is not sent: servers bound a request's head, and would refuse all of it. Nor is it kept
+    /// any longer than the stream that brought it.
+    /// \note Deviation: in a browser it goes on to the events of the next stream.
     std::size_t max_last_event_id_bytes = default_max_id_bytes;
 
     /// What the head of a response means, see `standard_action` and `retrying_action`.
@@ -102,7 +104,9 @@ struct event_source_options {
     /// `saw_terminal_event()` says whether it came.
     std::function<bool(const event_view&)> is_terminal{};
 
-    /// What is retained of an event, or a comment. A stream that needs more closes the source.
+    /// What is retained of a stream while it is open: of an event, or a comment, and the last event ID. One
+    /// that needs more closes the source. For the next attempt an ID of up to `max_last_event_id_bytes` is
+    /// retained once more, and again in the request that sends it: both come on top of this.
     std::size_t max_event_bytes = parser_options{}.max_event_bytes;
 
     sse::text text = sse::text::replace;
@@ -169,10 +173,12 @@ constexpr source_state next_state(source_state state, source_input input) noexce
 ///         switch (task.step) { … }
 ///     }
 ///
-/// Listeners and hooks are called from inside these functions; they may call any other of the source. Each
-/// call of `on` adds a listener, for as long as the source lives; they are called in that order, with views
-/// that live during the call. What a listener throws passes through: the stream is then lost, and asked for
-/// again behind the event that was being delivered.
+/// Listeners and hooks are called from inside these functions. They may call any other of the source, but
+/// until the function that called them returns, `next` changes nothing and asks only to be asked again, and
+/// the `got_…` do nothing. Each call of `on` adds a listener, for as long as the source lives; they are
+/// called in that order, with views that live during the call. What a listener throws passes through: the
+/// stream is then lost, and asked for again behind the event that was being delivered. So it is where there
+/// is no memory for a stream.
 ///
 /// Allocates for each attempt, and for what the parser retains; not for an event.
 ///
@@ -184,9 +190,10 @@ public:
 
     /// \throws std::system_error with what `check` returns; where exceptions are switched off, aborts
     explicit event_source(event_source_options options)
-        : options_(std::move(options)), backoff_(options_.backoff), last_event_id_(options_.last_event_id) {
+        : options_(std::move(options)), backoff_(options_.backoff) {
         if (const sse::error invalid = check(options_)) detail::raise(invalid);
         static_cast<void>(parse_url(options_.url, url_));
+        keep_id(std::exchange(options_.last_event_id, std::string()));
     }
 
     event_source(const event_source&) = delete;  // listeners refer to it
@@ -243,8 +250,8 @@ public:
 
     const sse::url& url() const noexcept { return url_; }  ///< the one given, whatever redirects there were
 
-    /// What the next attempt sends, where a header can hold it. Lives until the next call of a function that
-    /// is not const.
+    /// What the next attempt sends, where a header can hold it; none where it is too long to be kept. Lives
+    /// until the next call of a function that is not const.
     std::string_view last_event_id() const noexcept { return last_event_id_; }
 
     /// Why it is closed: no error where `close()` or a terminal event did it, or the end of the response
@@ -258,13 +265,17 @@ public:
     std::uint32_t failures() const noexcept { return backoff_.failures(); }
 
     /// No more events, no more attempts. May be called by a listener.
-    void close() noexcept { move(input::over); }
+    void close() noexcept {
+        move(input::over);
+        drop_memory();
+    }
 
     /// Connects at once, whatever the state: a connection is given up, a pause cut short, the row of failures
     /// forgotten. The last event ID stays. May be called by a listener; by one of errors, it takes the pauses
     /// and the limit on attempts away.
     void restart() noexcept {
         move(input::restart);
+        drop_memory();
         saw_terminal_event_ = false;
         error_ = {};
         backoff_.reset();
@@ -275,6 +286,8 @@ public:
     /// \return what to do, `now`, which must not go back
     /// \throws what `renew_headers`, `random` and the listeners of errors throw
     source_task next(time_point now) {
+        if (is_called_) return ask_again(now);
+        const running_call call(*this);
         for (;;) {
             switch (state_) {
                 case state::waiting:
@@ -306,7 +319,8 @@ public:
     /// \pre a Content-Encoding that the transport undoes is not among the headers: bodies that are still
     ///      coded are refused
     void got_response(const response& response, time_point now) {
-        if (state_ != state::requesting) return;
+        if (is_called_ || state_ != state::requesting) return;
+        const running_call call(*this);
         const std::string_view type = find_header(response.headers, "Content-Type").value_or("");
         const response_action action = options_.policy ? options_.policy(response.status, type)
                                                        : standard_action(response.status, type);
@@ -326,7 +340,8 @@ public:
 
     /// Bytes of the body have come, chunked coding removed.
     void got_bytes(std::string_view bytes, time_point now) {
-        if (state_ != state::open) return;
+        if (is_called_ || state_ != state::open) return;
+        const running_call call(*this);
         received_bytes_ += bytes.size();
         is_fed_ = true;
         read(now, [&](auto& handler) { return parser_.feed(bytes, handler); });
@@ -334,6 +349,8 @@ public:
 
     /// The response is complete, or the connection has ended where it may.
     void got_end(time_point now) {
+        if (is_called_) return;
+        const running_call call(*this);
         if (state_ == state::open) {
             read(now, [&](auto& handler) { return parser_.finish(options_.at_end, handler); });
         }
@@ -342,17 +359,39 @@ public:
     }
 
     /// The connection could not be made, broke, or its response was no HTTP.
-    void got_error(std::error_code code, time_point now) { lose({.code = code}, now); }
+    void got_error(std::error_code code, time_point now) {
+        if (is_called_) return;
+        const running_call call(*this);
+        lose({.code = code}, now);
+    }
 
     /// The same, but another attempt could not do better: a certificate that is not to be trusted, a scheme
     /// that the transport does not speak.
     void got_fatal_error(std::error_code code) {
-        if (state_ == state::requesting || state_ == state::open) fail({.code = code});
+        if (is_called_ || (state_ != state::requesting && state_ != state::open)) return;
+        const running_call call(*this);
+        fail({.code = code});
     }
 
 private:
     using state = detail::source_state;
     using input = detail::source_input;
+
+    /// One call of the loop's. Until it returns, or throws, no other may begin: it may be in the middle of a
+    /// chunk, and somebody may be looking at views into the parser.
+    class running_call {
+    public:
+        explicit running_call(event_source& source) noexcept : source_(source) { source.is_called_ = true; }
+        running_call(const running_call&) = delete;
+        running_call& operator=(const running_call&) = delete;
+        ~running_call() {
+            source_.is_called_ = false;
+            source_.drop_memory();
+        }
+
+    private:
+        event_source& source_;
+    };
 
     /// What the parser tells while one connection is read; nothing more once a listener has ended that.
     struct connection_handler {
@@ -363,7 +402,7 @@ private:
 
         // Not the parser's: that reads on, to the end of the chunk, and these events are yet to be asked for.
         void on_id(std::string_view id) {
-            if (!is_over()) source.last_event_id_ = id;
+            if (!is_over()) source.keep_id(id);
         }
 
         void on_event(const event_view& event) {
@@ -394,6 +433,13 @@ private:
         }
     };
 
+    /// What to do for one who asks from inside a call: nothing that would change anything.
+    source_task ask_again(time_point now) const noexcept {
+        if (state_ == state::closed) return {};
+        const bool is_connected = state_ == state::requesting || state_ == state::open;
+        return {is_connected ? source_step::read : source_step::wait, nullptr, now};
+    }
+
     template <class Listener>
     static void add(std::list<Listener>& listeners, Listener listener) {
         if (listener) listeners.push_back(std::move(listener));
@@ -416,6 +462,17 @@ private:
         }
         state_ = next;
         return moved;
+    }
+
+    /// What is retained of a stream goes with it; but not while it is being read.
+    void drop_memory() noexcept {
+        if (!is_called_ && state_ != state::open) parser_ = sse::parser();
+    }
+
+    void keep_id(std::string_view id) {
+        if (id.size() > options_.max_last_event_id_bytes) id = {};
+        if (id.size() <= last_event_id_.capacity()) last_event_id_ = id;
+        else last_event_id_ = std::string(id);  // assigned, it might take twice the memory
     }
 
     /// Should a listener throw, the stream is lost: what is left of the bytes is.
@@ -452,15 +509,17 @@ private:
             if (coding.empty() || equal_ignoring_case(coding, "identity")) continue;
             return fail({.code = errc::http_unsupported, .status = response.status});
         }
-        move(input::accepted);
-        parser_ = sse::parser({.max_event_bytes = options_.max_event_bytes,
+        lose_on_exception(now, [&] {
+            // What may throw comes first: an open stream has a parser of its own.
+            sse::parser fresh({.max_event_bytes = options_.max_event_bytes,
                                .last_event_id = last_event_id_,
                                .text = options_.text});
-        origin_ = origin(request_.url);
-        opened_at_ = now;
-        is_fed_ = true;
-        const connection_handler handler{*this};
-        lose_on_exception(now, [&] {
+            origin_ = origin(request_.url);
+            move(input::accepted);
+            parser_ = std::move(fresh);
+            opened_at_ = now;
+            is_fed_ = true;
+            const connection_handler handler{*this};
             notify(on_open_, [&](const auto& listener) {
                 if (!handler.is_over()) listener();
             });
@@ -601,8 +660,10 @@ private:
     bool has_request_ = false;     // a redirect has made it
     std::uint32_t redirects_ = 0;
 
+    bool is_called_ = false;  // by the loop, and has not returned
+
     sse::parser parser_{};  // of this connection
-    std::string last_event_id_;
+    std::string last_event_id_{};
     std::string origin_{};
     std::uint64_t received_bytes_ = 0;
     std::uint64_t connection_ = 0;  // how many have been open and are no longer

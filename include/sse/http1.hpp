@@ -303,7 +303,7 @@ protected:
     void begin() noexcept {
         lines_.reset();
         state_ = state::start_line;
-        trailers_ = {};
+        headers().swap(trailers_);  // `= {}` would keep their room
         body_ = {};
         error_ = {};
     }

@@ -1,13 +1,17 @@
-// Parses or encodes a text of one shape and size, for linear.py to count the instructions.
+// Parses or encodes a text of one shape and size, or drops a log of it, for linear.py to count the
+// instructions.
 //
 //     linear                    lists the shapes, each behind the larger of its two sizes
 //     linear BYTES SHAPE
+#include <sse/channel.hpp>
 #include <sse/encoder.hpp>
 #include <sse/parser.hpp>
 
 #include <fmt/format.h>
 
+#include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <string>
 #include <string_view>
@@ -108,6 +112,27 @@ bool encode_pieces(std::string_view data) {
     return !encoder.end_event();
 }
 
+using namespace std::chrono_literals;
+
+sse::channel& old_news() {
+    static sse::channel all({.events = SIZE_MAX, .bytes = 1024 * mib, .age = 1min});
+    return all;
+}
+
+/// Of events that each take a segment of the log.
+std::string make_log(std::size_t size) {
+    const std::string data(32 * kib, 'x');
+    for (std::size_t i = 0; i < size / data.size(); ++i) {
+        if (old_news().publish({.data = data}, sse::channel::time_point(1h)).error) return {};
+    }
+    return data;
+}
+
+bool drop(std::string_view data) {
+    old_news().trim(sse::channel::time_point(2h));
+    return !data.empty() && old_news().stats().held_events == 0;
+}
+
 struct shape {
     std::string_view name;
     std::size_t size;  // the larger of the two that are compared
@@ -131,6 +156,7 @@ constexpr shape shapes[] = {
     {"encode without a break", 8 * mib, make_letters, encode},
     {"encode small messages", mib, make_letters, encode_small_messages},
     {"encode pieces of a byte", mib, make_letters, encode_pieces},
+    {"drop all of a log", 64 * mib, make_log, drop},
 };
 
 }  // namespace

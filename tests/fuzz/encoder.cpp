@@ -68,7 +68,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
             case 'd': message.data = text; break;
             case 'i': message.id = text; break;
             case 'r': message.retry = static_cast<std::int64_t>(test::number_of(text)); break;
-            case 's': send(stream, message, test::number_of(text)), message = {}; break;
+            case 's': send(stream, message, test::number_of<std::size_t>(text)), message = {}; break;
             case 'c': require(!stream.add_comment(text)); break;
             default: break;
         }

@@ -1,6 +1,6 @@
 // Invariant: whatever the server, the clock and the listeners do, the machine moves as its table has it and
-// says so; it never asks to wait for what is past; it calls no listener of a stream that is over; the events
-// it tells are those of the bytes, and the next request asks for what is behind them; no request has a field
+// says so; what a listener or a hook calls of the loop's functions changes nothing; it never asks to wait for
+// what is past; it calls no listener of a stream that is over; the events it tells are those of the bytes, and the next request asks for what is behind them; no request has a field
 // that forges another, an ID that was not received, or a secret for another origin; redirects and failures in
 // a row are bounded.
 //
@@ -135,8 +135,12 @@ public:
 private:
     sse::event_source_options observed() {
         sse::event_source_options options = options_;
-        options.random = [this] { return ++calls_, random_; };
+        options.random = [this] {
+            interfere();
+            return ++calls_, random_;
+        };
         options.renew_headers = [this](sse::headers& headers) {
+            interfere();
             ++calls_;
             if (!renewed_) return;
             const std::string field = *std::exchange(renewed_, std::nullopt);
@@ -148,10 +152,11 @@ private:
         };
         if (options.is_terminal) {
             options.is_terminal = [this](const sse::event_view& event) {
+                interfere();
                 if (!options_.is_terminal(event)) return false;
                 end_inside();
                 apply(source_input::over);
-                stream_->id = event.last_event_id;
+                stream_->id = kept(event.last_event_id);
                 return true;
             };
         }
@@ -175,7 +180,7 @@ private:
         for (const char* const type : {"message", "tick"}) {
             source_.on(type, [this, first, type](const sse::source_event& event) {
                 require(event.type == type && event.origin == sse::origin(sent_->url));
-                require(event.last_event_id == source_.last_event_id());
+                require(kept(event.last_event_id) == source_.last_event_id());
                 hear(first, {kind::event, std::string(event.type), std::string(event.data),
                              std::string(event.last_event_id)});
             });
@@ -238,7 +243,7 @@ private:
 
     void act(bool of_stream) {
         require(++calls_ < 10'000);
-        if (acts_.empty()) return;
+        if (acts_.empty()) return interfere();
         const char what = acts_.front();
         acts_.pop_front();
         if (what == 'c') source_.close(), apply(source_input::over);
@@ -251,12 +256,35 @@ private:
             if (options_.max_attempts != 0 && failures_ >= options_.max_attempts) apply(source_input::over);
         }
         if (of_stream && (what == 'c' || what == 'r' || what == 't')) end_inside();
+        interfere();
         if (what == 't') throw thrown();
     }
 
     void end_inside() {
         stream_->ended_inside = true;
         stream_->id = source_.last_event_id();
+    }
+
+    /// Calls from inside a call what is not to do anything there.
+    void interfere() {
+        const sse::ready_state state = source_.ready_state();
+        const std::string id(source_.last_event_id());
+        const sse::source_task task = source_.next(latest);
+        require((task.step == source_step::finished) == (state == sse::ready_state::closed));
+        require(task.step != source_step::connect && task.request == nullptr);
+        if (task.step != source_step::finished) require(task.until == latest);
+        const std::error_code error = sse::errc::connection_ended;
+        source_.got_response({.status = 200, .headers = {{"Content-Type", "text/event-stream"}}}, latest);
+        source_.got_bytes("id: forged\ndata: forged\n\nretry: 7\n: forged\n", latest);
+        source_.got_end(latest);
+        source_.got_error(error, latest);
+        source_.got_fatal_error(error);
+        require(source_.ready_state() == state && source_.last_event_id() == id);
+    }
+
+    /// What is kept of an ID: one that is too long to be sent is not.
+    std::string_view kept(std::string_view id) const noexcept {
+        return id.size() <= options_.max_last_event_id_bytes ? id : std::string_view();
     }
 
     void restart() {
@@ -283,6 +311,7 @@ private:
                                                                         : sse::ready_state::connecting;
         require(source_.ready_state() == state);
         require(source_.last_event_id().size() <= options_.max_event_bytes);
+        require(kept(source_.last_event_id()) == source_.last_event_id());
     }
 
     template <class Call>
@@ -426,7 +455,7 @@ private:
             require(std::equal(heard.begin(), heard.end(), expected.begin()));
             require(source_.last_event_id() == stream_->id);
         } else {
-            require(heard == expected && source_.last_event_id() == all.last_event_id);
+            require(heard == expected && source_.last_event_id() == kept(all.last_event_id));
             require(all.too_large == (errors_ > 0 && last_error_ == sse::errc::event_too_large));
         }
     }

@@ -11,15 +11,32 @@ import subprocess
 import sys
 
 SOURCES = pathlib.Path(__file__).parent
-TARGETS = sorted(path.name for path in (SOURCES / "corpus").iterdir())
 GRACE = 120  # seconds to begin and to end in: only guards against hanging
 
 
+def targets_in(programs):
+    """The programs but those that replay: `parser`, and `parser.sse2` for one way to find line ends."""
+    names = [path.name.removeprefix("fuzz_") for path in programs.glob("fuzz_*") if path.is_file()]
+    return sorted(name for name in names if name != "seeds" and not name.startswith("replay_"))
+
+
+def corpus_of(target):
+    return SOURCES / "corpus" / target.partition(".")[0]
+
+
 def seeds_of(options, target):
-    folders = [SOURCES / "corpus" / target]
-    if target == "parser":
+    folders = [corpus_of(target)]
+    if folders[0].name == "parser":
         folders.append(options.programs / "seeds")
     return folders
+
+
+def run_for(options, command, log, **more):
+    """The status; not 0 where it has not ended by itself."""
+    try:
+        return subprocess.run(command, stdout=log, stderr=log, timeout=options.seconds + GRACE, **more).returncode
+    except subprocess.TimeoutExpired:
+        return -1
 
 
 def libfuzzer(options, target):
@@ -35,7 +52,7 @@ def libfuzzer(options, target):
         f"-artifact_prefix={findings}/", corpus, *seeds_of(options, target),
     ]
     with open(options.output / f"{target}.log", "w+", errors="replace") as log:
-        status = subprocess.run(command, stdout=log, stderr=log, timeout=options.seconds + GRACE).returncode
+        status = run_for(options, command, log)
         log.seek(0)
         text = log.read()
     executions = re.findall(r"number_of_executed_units: (\d+)", text)
@@ -53,6 +70,7 @@ def afl(options, target):
     output = options.output / "afl" / target
     shutil.rmtree(inputs, ignore_errors=True)
     inputs.mkdir(parents=True)
+    output.mkdir(parents=True, exist_ok=True)
     for folder in seeds_of(options, target):
         for number, path in enumerate(sorted(folder.iterdir())):
             shutil.copy(path, inputs / f"{folder.name}-{number}")
@@ -61,8 +79,7 @@ def afl(options, target):
     command = ["afl-fuzz", "-i", inputs, "-o", output, "-V", str(options.seconds), "-m", "none", "-t", "2000",
                "-x", SOURCES / "dictionary", "--", options.programs / f"fuzz_{target}"]
     with open(options.output / f"{target}.log", "w") as log:
-        status = subprocess.run(command, env=environment, stdout=log, stderr=log,
-                                timeout=options.seconds + GRACE).returncode
+        status = run_for(options, command, log, env=environment)
     stats = output / "default/fuzzer_stats"
     figures = dict(re.findall(r"(\w+)\s+: (.*)", stats.read_text())) if stats.exists() else {}
     found = [path for kind in ["crashes", "hangs"] for path in sorted((output / "default" / kind).glob("id:*"))]
@@ -73,13 +90,14 @@ def afl(options, target):
 
 def keep(options, target):
     """What reaches a branch that no input of the project does becomes one, the smallest such each time."""
-    subprocess.run([options.programs / f"fuzz_{target}", "-merge=1", "-use_counters=0", SOURCES / "corpus" / target,
-                    options.output / "corpus" / target], check=True, stderr=subprocess.DEVNULL)
+    with open(options.output / f"{target}.log", "a") as log:
+        subprocess.run([options.programs / f"fuzz_{target}", "-merge=1", "-use_counters=0", corpus_of(target),
+                        options.output / "corpus" / target], check=True, stderr=log)
 
 
 def main():
     parser = argparse.ArgumentParser(prog="tests/fuzz/run", description=__doc__)
-    parser.add_argument("target", nargs="*", help=f"of {', '.join(TARGETS)} (all)")
+    parser.add_argument("target", nargs="*", help="such as http1, or parser.sse2 (all)")
     parser.add_argument("--for", dest="seconds", type=int, default=60, metavar="SECONDS", help="each (60)")
     parser.add_argument("--afl", action="store_true", help="with AFL++ in place of libFuzzer")
     parser.add_argument("--keep", action="store_true", help="then add to tests/fuzz/corpus what reached more")
@@ -87,8 +105,9 @@ def main():
                         help="the folder of the targets")
     parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("build/fuzzing"))
     options = parser.parse_args()
-    if unknown := set(options.target) - set(TARGETS):
-        parser.error(f"there is no target {', '.join(sorted(unknown))}")
+    targets = targets_in(options.programs)
+    if unknown := set(options.target) - set(targets):
+        parser.error(f"there is no target {', '.join(sorted(unknown))}, but {', '.join(targets)}")
     if options.keep and options.afl:
         parser.error("--keep is for libFuzzer")
     options.output.mkdir(parents=True, exist_ok=True)
@@ -97,14 +116,14 @@ def main():
                    stdout=subprocess.DEVNULL)
 
     findings = []
-    print(f"{'target':14}{'executions':>14}{'branches':>10}{'inputs':>8}  findings", flush=True)
+    print(f"{'target':16}{'executions':>14}{'branches':>10}{'inputs':>8}  findings", flush=True)
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         work = afl if options.afl else libfuzzer
-        for target, (figures, found) in pool.map(lambda each: (each, work(options, each)), options.target or TARGETS):
+        for target, (figures, found) in pool.map(lambda each: (each, work(options, each)), options.target or targets):
             executions, branches, inputs = figures
-            print(f"{target:14}{executions:>14}{branches:>10}{inputs:>8}  {len(found)}", flush=True)
+            print(f"{target:16}{executions:>14}{branches:>10}{inputs:>8}  {len(found)}", flush=True)
             findings += found
-            if options.keep:
+            if options.keep and not found:
                 keep(options, target)
     for path in findings:
         print(f"found: {path}")

@@ -47,7 +47,8 @@ public:
     explicit checked(const sse::http1_options& options)
         : reader(options),
           // The fields, of a head and of trailers, and a line, while the memory for them grows.
-          most_retained_(8 * options.max_head_bytes + 6 * sizeof(sse::header) * options.max_headers + 512),
+          most_retained_(static_cast<std::ptrdiff_t>(8 * options.max_head_bytes +
+                                                     6 * sizeof(sse::header) * options.max_headers + 512)),
           // A line end, the line before a chunk, and trailers.
           most_skipped_(2 + 2 * options.max_head_bytes) {}
 
@@ -55,8 +56,8 @@ public:
         const std::string_view before = bytes;
         const test::count count;
         const http_part part = reader.next(bytes);
-        require(retained_ + count.peak_bytes() <= most_retained_);
-        retained_ += count.bytes();
+        require(retained_ + static_cast<std::ptrdiff_t>(count.peak_bytes()) <= most_retained_);
+        retained_ += static_cast<std::ptrdiff_t>(count.bytes());
         require(bytes.size() <= before.size());
         require(bytes.data() + bytes.size() == before.data() + before.size());
         skipped_ = part == http_part::none ? skipped_ + before.size() - bytes.size() : 0;
@@ -69,9 +70,9 @@ public:
     Reader reader;
 
 private:
-    std::size_t most_retained_;
+    std::ptrdiff_t most_retained_;
     std::size_t most_skipped_;  // between two parts
-    std::size_t retained_ = 0;
+    std::ptrdiff_t retained_ = 0;
     std::size_t skipped_ = 0;
 };
 
@@ -97,7 +98,10 @@ std::optional<std::uint64_t> find_length(const sse::headers& fields) {
         bool ended = true;  // a number, of which there may be several with commas between them
         for (const char byte : value + ',') {
             if (byte >= '0' && byte <= '9') {
-                number = (ended ? 0 : number * 10) + static_cast<unsigned>(byte - '0');
+                const auto digit = static_cast<unsigned>(byte - '0');
+                if (ended) number = 0;
+                require(number <= (UINT64_MAX - digit) / 10);
+                number = number * 10 + digit;
                 ended = false;
             } else if (byte == ',') {
                 require(!ended && number == length.value_or(number));

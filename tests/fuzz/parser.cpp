@@ -36,7 +36,7 @@ test::setup setup_of(std::string_view words) {
         const std::string_view argument = word.substr(1);
         if (word[0] == 'r') how.text = sse::text::replace;
         if (word[0] == 'd') how.at_end = sse::at_end::deliver;
-        if (word[0] == 'l') how.max_event_bytes = test::number_of(argument);
+        if (word[0] == 'l') how.max_event_bytes = test::number_of<std::size_t>(argument);
         if (word[0] == 'i') how.last_event_id = test::unescaped(argument);
     }
     return how;

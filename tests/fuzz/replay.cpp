@@ -1,5 +1,5 @@
 // Gives a fuzz target each file that is named, or that lies in a folder that is, and then mutations of it:
-// the same ones in every run.
+// the same ones in every run. One file alone is given as it is.
 //
 //     fuzz_replay_http1 tests/fuzz/corpus/http1
 #include "../support/exact_copy.hpp"
@@ -90,7 +90,7 @@ int main(int argc, char** argv) {
         std::ifstream in(file, std::ios::binary);
         seeds.emplace_back(std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>());
         if (in.fail() && seeds.back().empty()) {
-            std::fprintf(stderr, "%s: cannot be read\n", file.c_str());
+            std::fprintf(stderr, "%s: cannot be read\n", file.string().c_str());
             return 1;
         }
     }
@@ -100,7 +100,8 @@ int main(int argc, char** argv) {
     }
 
     std::signal(SIGABRT, show_current);
-    const std::size_t mutations_of_each = mutations / seeds.size() + 1;
+    if (test::has_guard_pages) std::signal(SIGSEGV, show_current);
+    const std::size_t mutations_of_each = seeds.size() == 1 ? 0 : mutations / seeds.size() + 1;
     for (std::size_t i = 0; i < seeds.size(); ++i) {
         run(seeds[i]);
         std::mt19937 random(static_cast<std::uint32_t>(i));

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -24,10 +25,12 @@ inline std::string unescaped(std::string_view text) {
     return result;
 }
 
-inline std::uint64_t number_of(std::string_view digits) {
-    std::uint64_t value = 0;
+/// The most there is, where there are too many digits.
+template <class Number = std::uint64_t>
+Number number_of(std::string_view digits) {
+    Number value = 0;
     const auto parsed = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-    return parsed.ec == std::errc::result_out_of_range ? UINT64_MAX : value;
+    return parsed.ec == std::errc::result_out_of_range ? (std::numeric_limits<Number>::max)() : value;
 }
 
 }  // namespace test

@@ -139,11 +139,27 @@ test::notification take_json(std::string_view& text) {
     return result;
 }
 
-void require_safe(std::string_view text) {
-    require(sse::detail::is_well_formed(text));
-    while (!text.empty()) {
-        const std::string_view character = support::take_character(text);
-        require(character == "\n" || !support::is_unsafe(support::code_point(character)));
+/// What a terminal may act on, by its first bytes and the range of its last one.
+struct {
+    const char* lead;
+    int first, last;
+} constexpr unsafe[] = {
+    {"\xC2", 0x80, 0x9F},      // the controls C1
+    {"\xD8", 0x9C, 0x9C},      // U+061C, and on: what turns the direction of writing
+    {"\xE2\x80", 0x8E, 0x8F},  // U+200E
+    {"\xE2\x80", 0xAA, 0xAE},  // U+202A
+    {"\xE2\x81", 0xA6, 0xA9},  // U+2066
+};
+
+void require_safe(const std::string& text) {
+    require(test::decode_utf8(text) == text);
+    for (const char byte : text) {
+        const auto value = static_cast<unsigned char>(byte);
+        require(value == '\n' || (value >= 0x20 && value != 0x7F));
+    }
+    for (const auto& [lead, first, last] : unsafe) {
+        for (int byte = first; byte <= last; ++byte)
+            require(text.find(lead + std::string(1, static_cast<char>(byte))) == std::string::npos);
     }
 }
 

@@ -56,7 +56,7 @@ using strings = std::vector<std::string>;
 inline struct {
     std::mutex mutex{};
     std::condition_variable changed{};
-    bool is_asked = false;  // for the slow one
+    int waiting = 0;  // who has asked for the slow one
     bool is_answered = false;
     int questions = 0;
     bool is_signal_blocked = false;  // on the thread that asks
@@ -66,22 +66,22 @@ inline struct {
         sigset_t blocked;
         ::pthread_sigmask(SIG_BLOCK, nullptr, &blocked);
         is_signal_blocked = sigismember(&blocked, SIGUSR1) == 1;
-        is_asked = true;
+        ++waiting;
         ++questions;
         changed.notify_all();
         changed.wait_for(lock, guard, [this] { return is_answered; });
-        is_asked = false;
+        --waiting;
         changed.notify_all();
     }
-    bool wait_for_question() {
+    bool wait_for_question(int number = 1) {
         std::unique_lock lock(mutex);
-        return changed.wait_for(lock, guard, [this] { return is_asked; });
+        return changed.wait_for(lock, guard, [this, number] { return waiting >= number; });
     }
     void answer() {
         std::unique_lock lock(mutex);
         is_answered = true;
         changed.notify_all();
-        changed.wait_for(lock, guard, [this] { return !is_asked; });
+        changed.wait_for(lock, guard, [this] { return waiting == 0; });
         is_answered = false;
     }
 } slow_name;

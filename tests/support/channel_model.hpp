@@ -87,7 +87,9 @@ private:
         return sse::channel::time_point(std::chrono::hours(1)) + time;
     }
     std::uint64_t next() const { return events_.size() + 1; }
-    const published_event& event(std::uint64_t number) const { return events_[number - 1]; }
+    const published_event& event(std::uint64_t number) const {
+        return events_[static_cast<std::size_t>(number - 1)];
+    }
 
     static void expect(bool holds, const char* what) {
         if (!holds) throw std::logic_error(what);
@@ -185,7 +187,7 @@ private:
         if (readers_.size() >= 8) return;
         std::string id;
         const std::size_t choice = pick(8);
-        if (choice < 4) id = made(pick(next() + 3));
+        if (choice < 4) id = made(pick(events_.size() + 4));
         else if (choice < 6) id = "own " + std::to_string(pick(32));
         else if (choice < 7) id = std::string(prefix) + "x";
         else if (!readers_.empty()) id = readers_[pick(readers_.size())].real.last_event_id();
@@ -316,6 +318,7 @@ private:
         expect(stats.published == events_.size(), "published");
         expect(stats.held_events == next() - first_, "held_events");
         expect(stats.subscribers == readers_.size(), "subscribers");
+        expect(stats.held_bytes <= options_.bytes + readers_.size() * most_kept_, "the bound on bytes");
         expect(stats.fell_behind == fell_behind_, "fell_behind");
         expect(woken_ == expected_woken_, "wake-ups");
         std::size_t lagging = 0;
@@ -341,6 +344,7 @@ private:
     std::optional<sse::channel> real_{};
     std::vector<published_event> events_{};  // all, ever: the number of the first is 1
     std::vector<model_reader> readers_{};
+    std::size_t most_kept_ = 64 << 10;  // by a reader, of what has left the log: a segment, or one event
     std::uint64_t first_ = 1;
     std::chrono::milliseconds now_{0};
     sse::channel::time_point latest_{};

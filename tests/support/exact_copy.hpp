@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string_view>
 
@@ -28,15 +29,24 @@
 
 namespace test {
 
+#ifdef SSE_TEST_ON_HEAP
+inline constexpr bool has_guard_pages = false;
+#else
+inline constexpr bool has_guard_pages = true;
+#endif
+
 /// Of the text, on which a page lies that may not be touched.
 enum class edge { begin, end };
 
 inline constexpr edge edges[] = {edge::begin, edge::end};
 
-/// The other one at each call.
+/// One or the other, in the same order in each run.
 inline edge next_edge() {
-    static edge last = edge::begin;
-    return last = last == edge::begin ? edge::end : edge::begin;
+    static std::uint32_t random = 1;
+    random ^= random << 13;
+    random ^= random >> 17;
+    random ^= random << 5;
+    return random % 2 == 0 ? edge::begin : edge::end;
 }
 
 /// Bytes to write to, with nothing behind them or nothing before them.
@@ -99,6 +109,7 @@ inline const exact_block::pages* exact_block::take(std::size_t size) {
 
 inline exact_block::exact_block(std::size_t size, edge where)
     : memory_(take(size)),
+      // NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): it does not know what was kept
       data_(where == edge::begin ? memory_->begin : memory_->begin + memory_->size - size),
       size_(size) {}
 

@@ -7,6 +7,16 @@
 #include <cstdlib>
 #include <new>
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#include <sanitizer/asan_interface.h>
+#endif
+#endif
+#ifndef ASAN_POISON_MEMORY_REGION
+#define ASAN_POISON_MEMORY_REGION(begin, size) static_cast<void>(0)
+#define ASAN_UNPOISON_MEMORY_REGION(begin, size) static_cast<void>(0)
+#endif
+
 namespace test {
 
 inline struct {
@@ -16,7 +26,7 @@ inline struct {
     std::size_t allowed = SIZE_MAX;  // allocations before memory has run out
 } heap;
 
-// Each block is preceded by its size.
+// Each block is preceded by its size, which nobody else may read.
 inline constexpr std::size_t block_header = alignof(std::max_align_t);
 
 /// Counts what is allocated while it lives.
@@ -43,6 +53,7 @@ void* operator new(std::size_t size) {
     }
     --test::heap.allowed;
     ::new (block) std::size_t(size);
+    ASAN_POISON_MEMORY_REGION(block, test::block_header);
     ++test::heap.allocations;
     test::heap.bytes += size;
     test::heap.peak_bytes = std::max(test::heap.peak_bytes, test::heap.bytes);
@@ -51,7 +62,8 @@ void* operator new(std::size_t size) {
 void operator delete(void* bytes) noexcept {
     if (bytes == nullptr) return;
     auto* const block = static_cast<std::byte*>(bytes) - test::block_header;
-    test::heap.bytes -= *std::launder(reinterpret_cast<std::size_t*>(block));
+    ASAN_UNPOISON_MEMORY_REGION(block, test::block_header);
+    test::heap.bytes -= *std::launder(static_cast<std::size_t*>(static_cast<void*>(block)));
     std::free(block);
 }
 void operator delete(void* bytes, std::size_t) noexcept { operator delete(bytes); }

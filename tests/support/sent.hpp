@@ -9,6 +9,7 @@
 #include <sse/parser.hpp>
 
 #include "chunking.hpp"
+#include "exact_copy.hpp"
 #include "reference.hpp"
 #include "show.hpp"
 
@@ -114,7 +115,7 @@ inline outcome parse(const std::string& bytes, std::size_t chunk) {
     sse::parser parser;
     recorder<everything> recorder(result.log);
     for (std::size_t i = 0; i < bytes.size(); i += chunk)
-        result.too_large |= bool(parser.feed(std::string_view(bytes).substr(i, chunk), recorder));
+        result.too_large |= bool(parser.feed(exact_copy(std::string_view(bytes).substr(i, chunk)), recorder));
     result.pending = parser.pending();
     result.last_event_id = parser.last_event_id();
     if (parser.reconnection_time()) result.reconnection_time = parser.reconnection_time()->count();

@@ -13,7 +13,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <cstddef>
+#include <ctime>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -26,6 +28,7 @@
 #include <utility>
 
 #include <curl/curl.h>
+#include <unistd.h>
 
 namespace sse::curl {
 
@@ -38,7 +41,8 @@ struct run_options {
     /// alone.
     ///
     /// Redirects come here, too: the URL says where the request goes. At another origin than the source's,
-    /// CURLOPT_USERPWD, CURLOPT_XOAUTH2_BEARER, CURLOPT_COOKIE and CURLOPT_NETRC are undone.
+    /// CURLOPT_USERPWD, CURLOPT_XOAUTH2_BEARER, CURLOPT_COOKIE and CURLOPT_NETRC are undone, and so are
+    /// CURLOPT_SSLCERT, CURLOPT_SSLKEY, CURLOPT_TLSAUTH_USERNAME and what goes with them.
     std::function<void(CURL*, const sse::url&)> configure{};
 
     http1_options limits{};  ///< of the heads of responses, whatever the version of HTTP
@@ -51,11 +55,54 @@ namespace detail {
 
 using time_point = event_source::time_point;
 
+/// While it lives, this thread is not told of a SIGPIPE, nor afterwards of one that has come meanwhile.
+/// CURLOPT_NOSIGNAL has libcurl not care for that, and what it does TLS with may write to the socket without
+/// more ado: a server that has gone would end the program.
+class no_broken_pipe {
+public:
+    no_broken_pipe() noexcept = default;
+    no_broken_pipe(const no_broken_pipe&) = delete;
+    no_broken_pipe& operator=(const no_broken_pipe&) = delete;
+    ~no_broken_pipe() {
+        if (was_pending_) return;
+        const sigset_t these = broken_pipe();
+#if defined(_POSIX_REALTIME_SIGNALS) && _POSIX_REALTIME_SIGNALS > 0
+        constexpr std::timespec at_once{};
+        ::sigtimedwait(&these, nullptr, &at_once);
+#else
+        int which = 0;
+        if (is_pending()) ::sigwait(&these, &which);
+#endif
+    }
+
+private:
+    static sigset_t broken_pipe() noexcept {
+        sigset_t only;
+        sigemptyset(&only);  // these are macros on some systems
+        sigaddset(&only, SIGPIPE);
+        return only;
+    }
+    static bool is_pending() noexcept {
+        sigset_t pending;
+        ::sigpending(&pending);
+        return sigismember(&pending, SIGPIPE) == 1;
+    }
+
+    sse::detail::signals_blocked blocked_{broken_pipe()};
+    bool was_pending_ = is_pending();  // it is somebody else's
+};
+
 struct free_easy {
-    void operator()(CURL* easy) const noexcept { ::curl_easy_cleanup(easy); }
+    void operator()(CURL* easy) const noexcept {
+        const no_broken_pipe meanwhile;
+        ::curl_easy_cleanup(easy);
+    }
 };
 struct free_multi {
-    void operator()(CURLM* multi) const noexcept { ::curl_multi_cleanup(multi); }
+    void operator()(CURLM* multi) const noexcept {
+        const no_broken_pipe meanwhile;
+        ::curl_multi_cleanup(multi);
+    }
 };
 struct free_share {
     void operator()(CURLSH* share) const noexcept { ::curl_share_cleanup(share); }
@@ -112,8 +159,9 @@ public:
     bool is_open() const noexcept { return is_open_; }
 
     void close() noexcept {
-        if (is_open_) ::curl_multi_remove_handle(multi_.get(), easy_.get());
-        is_open_ = false;
+        if (!std::exchange(is_open_, false)) return;
+        const no_broken_pipe meanwhile;
+        ::curl_multi_remove_handle(multi_.get(), easy_.get());
     }
 
     /// Begins to ask for the resource.
@@ -144,10 +192,16 @@ public:
         set(CURLOPT_WRITEDATA, this);
         if (options_.configure) options_.configure(easy_.get(), request.url);
         if (!same_origin(request.url, source_.url())) {
-            // A redirect has led here. Credentials are for where they were meant to go.
+            // A redirect has led here. Credentials are for where they were meant to go. What this libcurl
+            // knows nothing of, nobody has set. The type of a certificate may stand for one: an engine's.
             for (const CURLoption secret :
-                 {CURLOPT_USERNAME, CURLOPT_PASSWORD, CURLOPT_XOAUTH2_BEARER, CURLOPT_COOKIE}) {
-                set(secret, static_cast<const char*>(nullptr));
+                 {CURLOPT_USERNAME, CURLOPT_PASSWORD, CURLOPT_XOAUTH2_BEARER, CURLOPT_COOKIE, CURLOPT_SSLCERT,
+                  CURLOPT_SSLCERTTYPE, CURLOPT_SSLKEY, CURLOPT_KEYPASSWD,
+#if LIBCURL_VERSION_NUM >= 0x074700
+                  CURLOPT_SSLCERT_BLOB, CURLOPT_SSLKEY_BLOB,
+#endif
+                  CURLOPT_TLSAUTH_USERNAME, CURLOPT_TLSAUTH_PASSWORD}) {
+                static_cast<void>(::curl_easy_setopt(easy_.get(), secret, nullptr));
             }
             set(CURLOPT_NETRC, static_cast<long>(CURL_NETRC_IGNORED));
         }
@@ -174,8 +228,7 @@ public:
     }
 
     void go_on() {
-        int running = 0;
-        const CURLMcode code = ::curl_multi_perform(multi_.get(), &running);
+        const CURLMcode code = perform();
         if (thrown_) std::rethrow_exception(std::exchange(thrown_, nullptr));
         check(code);
         int left = 0;
@@ -186,6 +239,12 @@ public:
 
 private:
     static time_point now() { return time_point::clock::now(); }
+
+    CURLMcode perform() {
+        const no_broken_pipe meanwhile;
+        int running = 0;
+        return ::curl_multi_perform(multi_.get(), &running);
+    }
 
     template <class Value>
     void set(CURLoption option, Value value) {
@@ -336,6 +395,8 @@ private:
 ///         listeners are told are of `category`.
 /// \throws what the source's listeners and hooks throw; std::system_error, std::runtime_error and
 ///         std::bad_alloc where libcurl fails; it may be called again then
+/// \note Most listeners are called with SIGPIPE blocked, as libcurl is at work then. One that comes of what
+///       they write is dropped: the error is EPIPE.
 inline std::error_code run(event_source& source, const run_options& options = {}) {
     detail::transfer transfer(source, options);
     const auto obey = [&] {

@@ -15,7 +15,6 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
-#include <csignal>
 #include <cstddef>
 #include <memory>
 #include <optional>
@@ -76,21 +75,16 @@ inline resolution resolve(const std::string& host, const std::string& port, int 
     return {{}, addresses(list)};
 }
 
-/// While it lives: signals are for the program's own threads, not for those that are started here.
-class signals_blocked {
-public:
-    signals_blocked() noexcept {
-        sigset_t all;
-        ::sigfillset(&all);
-        ::pthread_sigmask(SIG_SETMASK, &all, &before_);
-    }
-    signals_blocked(const signals_blocked&) = delete;
-    signals_blocked& operator=(const signals_blocked&) = delete;
-    ~signals_blocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-
-private:
-    sigset_t before_;
-};
+/// A socket for which no call waits, and that no program inherits. Where there is none, errno says why.
+inline descriptor open_socket(int family, int type, int protocol) noexcept {
+#ifdef SOCK_CLOEXEC
+    return descriptor(::socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol));
+#else
+    descriptor socket(::socket(family, type, protocol));
+    if (socket && !sse::detail::make_private_and_nonblocking(socket.get())) socket = {};
+    return socket;
+#endif
+}
 
 /// Resolves a name on a thread of its own: getaddrinfo() can neither be interrupted nor given a deadline. If
 /// nobody waits for it any more, the thread ends alone.
@@ -98,7 +92,8 @@ class resolver {
 public:
     /// \throws std::system_error where there are no descriptors or threads left
     resolver(std::string host, std::string port) : host_(std::move(host)), port_(std::move(port)) {
-        const signals_blocked for_the_thread;
+        // Signals are for the program's own threads.
+        const sse::detail::signals_blocked for_the_thread;
         std::thread([shared = shared_, host = host_, port = port_] {
             shared->result = resolve(host, port, 0);
             shared->is_done = true;
@@ -169,16 +164,16 @@ public:
         if (detail::resolution numeric = detail::resolve(host, port, AI_NUMERICHOST); !numeric.error) {
             return use(std::move(numeric), now);
         }
-        is_resolving_ = true;
         // Attempts in a row wait for one and the same answer: else a resolver that hangs would fill the
         // process with threads.
-        if (resolver_ && resolver_->is_busy_with(host, port)) return;
-        try {
-            resolver_.emplace(std::move(host), std::move(port));
-        } catch (const std::system_error& error) {
-            is_resolving_ = false;
-            source_.got_error(error.code(), now);
+        if (!resolver_ || !resolver_->is_busy_with(host, port)) {
+            try {
+                resolver_.emplace(std::move(host), std::move(port));
+            } catch (const std::system_error& error) {
+                return source_.got_error(error.code(), now);
+            }
         }
+        is_resolving_ = true;
     }
 
     void close() noexcept {
@@ -235,8 +230,9 @@ private:
         deadline_.reset();
         while (next_address_ != nullptr) {
             const addrinfo& to = *std::exchange(next_address_, next_address_->ai_next);
-            detail::descriptor socket(::socket(to.ai_family, to.ai_socktype, to.ai_protocol));
-            if (socket && set_up(socket.get())) {
+            detail::descriptor socket = detail::open_socket(to.ai_family, to.ai_socktype, to.ai_protocol);
+            if (socket) {
+                set_up(socket.get());
                 if (::connect(socket.get(), to.ai_addr, to.ai_addrlen) == 0 || errno == EINPROGRESS) {
                     socket_ = std::move(socket);
                     is_connecting_ = true;
@@ -249,14 +245,13 @@ private:
         source_.got_error(error, now);
     }
 
-    static bool set_up(int socket) noexcept {
+    static void set_up(int socket) noexcept {
         const int on = 1;
         // Without data to send, a peer whose machine has gone is noticed by nothing else.
         ::setsockopt(socket, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
 #ifdef SO_NOSIGPIPE
         ::setsockopt(socket, SOL_SOCKET, SO_NOSIGPIPE, &on, sizeof on);
 #endif
-        return sse::detail::make_private_and_nonblocking(socket);
     }
 
     void finish_connecting(time_point now) {
@@ -280,7 +275,7 @@ private:
         if (count >= 0) sent_ += static_cast<std::size_t>(count);
         else if (!is_passing(errno)) return source_.got_error(detail::last_error(), now);
         if (is_sent()) {
-            unsent_ = {};  // the body may have been large
+            std::string().swap(unsent_);  // the body may have been large, and `= {}` would keep its room
             sent_ = 0;
             deadline_.reset();
         } else if (count > 0) {

@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <chrono>
 #include <climits>
+#include <csignal>
 #include <optional>
 #include <system_error>
 #include <utility>
@@ -60,13 +61,39 @@ struct wake_pipe {
     /// \throws std::system_error where there are no descriptors left
     wake_pipe() {
         int ends[2];
+#ifdef __linux__
+        // At once: between two calls another thread may start a program, which would inherit them.
+        if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) throw std::system_error(last_error(), "pipe2");
+        read_end = descriptor(ends[0]);
+        write_end = descriptor(ends[1]);
+#else
         if (::pipe(ends) != 0) throw std::system_error(last_error(), "pipe");
         read_end = descriptor(ends[0]);
         write_end = descriptor(ends[1]);
         if (!make_private_and_nonblocking(ends[0]) || !make_private_and_nonblocking(ends[1])) {
             throw std::system_error(last_error(), "fcntl");
         }
+#endif
     }
+};
+
+/// While it lives, this thread is told of no signals, or not of these.
+class signals_blocked {
+public:
+    signals_blocked() noexcept {
+        sigset_t all;
+        sigfillset(&all);  // a macro on some systems
+        ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+    }
+    explicit signals_blocked(const sigset_t& these) noexcept {
+        ::pthread_sigmask(SIG_BLOCK, &these, &before_);
+    }
+    signals_blocked(const signals_blocked&) = delete;
+    signals_blocked& operator=(const signals_blocked&) = delete;
+    ~signals_blocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+private:
+    sigset_t before_;
 };
 
 /// For poll().
@@ -127,7 +154,7 @@ public:
     }
 
 private:
-    enum class command : char { none, close, restart };
+    enum class command : int { none, close, restart };
 
     void send(command what) noexcept {
         const int error = errno;  // a signal handler has to leave it as it was

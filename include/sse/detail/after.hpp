@@ -13,7 +13,9 @@ constexpr std::optional<std::chrono::steady_clock::time_point> after(
     std::chrono::steady_clock::time_point now, milliseconds pause) noexcept {
     using time_point = std::chrono::steady_clock::time_point;
     if (pause.count() <= 0) return std::nullopt;
-    const auto most = std::chrono::floor<std::chrono::milliseconds>((time_point::max)() - now);
+    // From before the clock's epoch its end may be further away than a duration can say.
+    const auto left = (time_point::max)() - (now < time_point() ? time_point() : now);
+    const auto most = std::chrono::floor<std::chrono::milliseconds>(left);
     return now + (std::chrono::milliseconds(pause) < most ? std::chrono::milliseconds(pause) : most);
 }
 

@@ -99,11 +99,9 @@ public:
     // For the one who adds:
 
     std::uint64_t next() const noexcept { return first_ + added_; }
-    const entry& entry_at(std::uint32_t index) const noexcept {
-        return entries_end()[-1 - std::ptrdiff_t{index}];
-    }
+    const entry& entry_at(std::uint32_t index) const noexcept { return *(entries_end() - 1 - index); }
     void set_previous(std::uint32_t index, std::uint64_t number) noexcept {
-        entries_end()[-1 - std::ptrdiff_t{index}].previous = number;
+        (entries_end() - 1 - index)->previous = number;
     }
 
     bool has_room(std::size_t event_bytes) const noexcept {
@@ -141,8 +139,10 @@ private:
 
     char* data() noexcept { return reinterpret_cast<char*>(this + 1); }
     const char* data() const noexcept { return reinterpret_cast<const char*>(this + 1); }
-    entry* entries_end() noexcept { return reinterpret_cast<entry*>(data() + capacity_); }
-    const entry* entries_end() const noexcept { return reinterpret_cast<const entry*>(data() + capacity_); }
+    entry* entries_end() noexcept { return static_cast<entry*>(static_cast<void*>(data() + capacity_)); }
+    const entry* entries_end() const noexcept {
+        return static_cast<const entry*>(static_cast<const void*>(data() + capacity_));
+    }
 
     std::uint64_t first_ = 0;
     std::size_t capacity_;
