@@ -376,6 +376,7 @@ class StatusLine(unittest.TestCase):
             steps.acquire(timeout=LIMIT)
 
         def second():
+            steps.acquire(timeout=LIMIT)
             yield CHUNKED + chunk(again)
             yield hold
 
@@ -389,6 +390,7 @@ class StatusLine(unittest.TestCase):
             self.assertEqual(terminal.screen()[:-1], ["message  1", "  a"])
             steps.release()
             terminal.wait_for_last_line(r"^connecting again in [01]\.\d s: .* \| 1 event \| last id 1 \| \d+ bytes$")
+            steps.release()
             terminal.wait_for_last_line(r"^open \| 2 events \| last id 2 \| 1 reconnection \| \d+ KB$")
             self.assertEqual(terminal.screen()[:-1], ["message  1", "  a", "message  2", "  b"])
             self.assertEqual(terminal.end(signal.SIGINT), (-signal.SIGINT, ""))
