@@ -787,8 +787,7 @@ TEST_CASE("a stream that falls silent is given up") {
     script_server server([](connection& c) {
         c.request();
         if (c.number() == 2) return c.send(no_content);
-        c.send(stream_head);
-        c.send("data: one\n\n");
+        c.send(std::string(stream_head) + "data: one\n\n");
         c.wait_for_close();
     });
     sse::event_source_options options = options_for(server.url());
