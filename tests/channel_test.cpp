@@ -1400,7 +1400,10 @@ TEST_CASE("where memory runs out nothing is published, and both sides go on when
             CHECK(reader.pending().empty());
             CHECK(reader.state() == cursor_state::following);
             CHECK(everything(news) == "1");
-            publish_numbers(news, 2, 3);
+            test::heap.allowed = 0;
+            publish_numbers(news, 2, 2);  // for which there was room already
+            test::heap.allowed = SIZE_MAX;
+            publish_numbers(news, 3, 3);
             CHECK(rest(reader) == "2 3");
         }
     }

@@ -535,6 +535,30 @@ TEST_CASE("a file with a position is no string: what was written there is not ta
     CHECK(encoder.write({.id = "\n"}) == errc::sink_failed);
 }
 
+TEST_CASE("what a string that refuses had taken of an event is taken back") {
+    struct refusing {
+        std::string bytes = ": before\n";
+        int allowed = 0;
+        std::size_t size() const { return bytes.size(); }
+        void resize(std::size_t size) { bytes.resize(size); }
+        bool append(const char* text, std::size_t size) {
+            if (allowed-- <= 0) return false;
+            bytes.append(text, size);
+            return true;
+        }
+    };
+    for (int allowed = 0;; ++allowed) {
+        CAPTURE(allowed);
+        refusing sink;
+        sink.allowed = allowed;
+        const sse::error error = sse::encode_to(sink, {.event = "e", .data = "1\n2", .id = "7"});
+        if (!error) break;
+        CHECK(error == errc::sink_failed);
+        CHECK(sink.bytes == ": before\n");
+        REQUIRE(allowed < 100);
+    }
+}
+
 TEST_CASE("a sink is not called with nothing") {
     struct strict {
         std::string bytes{};

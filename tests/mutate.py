@@ -123,7 +123,7 @@ MUTATIONS = [
     ("channel.hpp", "if (size > largest_event) return true;", "", "channel"),
     ("detail/segment.hpp", "return used <= capacity_ && event_bytes <= capacity_ - used;",
      "return used <= capacity_;", "channel"),
-    ("detail/segment.hpp", "if (read_extent().is_complete) return false;", "", "channel"),
+    ("channel.hpp", "if (!segments_.empty()) segments_.back()->finish();", "", "channel"),
     ("channel.hpp", "stop_ = detail::smaller(stop_, log_->next());", "stop_ = log_->next();", "channel"),
     ("session.hpp", "if (ends_when_behind() && cursor_.is_behind()) return finish(session_end::behind);", "",
      "session"),

@@ -434,8 +434,6 @@ private:
 
         std::size_t memory = segments_.empty() ? smallest_segment : 2 * segments_.back()->memory();
         memory = larger(smaller(memory, usual_segment()), segment::memory_for(event_bytes));
-        if (!segments_.empty()) segments_.back()->finish();
-
         if (segments_.size() == segments_.capacity()) segments_.reserve(2 * segments_.size() + 2);
         while (spare_ == nullptr || spare_->memory() < memory) {
             if (own_bytes_ + memory > options_.bytes) {
@@ -446,6 +444,8 @@ private:
                 count_bytes(0, memory);
             }
         }
+        // Nothing can fail any more: until now a smaller event might still have had its place there.
+        if (!segments_.empty()) segments_.back()->finish();
         spare_->begin_at(next_);
         segments_.push_back(std::exchange(spare_, nullptr));
         return *segments_.back();

@@ -105,7 +105,6 @@ public:
     }
 
     bool has_room(std::size_t event_bytes) const noexcept {
-        if (read_extent().is_complete) return false;
         const std::size_t used = begin_of(added_) + (added_ + std::size_t{1}) * sizeof(entry);
         return used <= capacity_ && event_bytes <= capacity_ - used;
     }
