@@ -747,11 +747,8 @@ private:
                 if (!is_complete || number_ == stop_) return {};
             }
             detail::segment* const next = log_->enter(number_);
-            if (next == nullptr || next == segment_) {
-                log_->leave(next);
-                return {};
-            }
-            move_into(next);
+            if (next == nullptr) return {};
+            move_into(next);  // never the same one again: behind a complete one there is another
         }
     }
 
