@@ -28,7 +28,7 @@ public:
     // Up to where nothing is left: then each waits to be woken.
     void read() {
         for (sse::cursor& each : cursors_) {
-            for (std::string_view bytes; !(bytes = each.pending()).empty();) each.consume(bytes.size());
+            for (std::string_view bytes; !(bytes = each.next_bytes()).empty();) each.consume(bytes.size());
             failed_ = failed_ || each.state() != sse::cursor_state::following;
         }
     }

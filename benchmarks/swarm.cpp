@@ -817,11 +817,10 @@ enum mode parse_mode(std::string_view name) {
 }
 
 sse::url parse_url(std::string_view text) {
-    sse::url url;
-    if (const sse::error error = sse::parse_url(text, url))
-        throw support::usage_error(fmt::format("{}: {}", text, error.message()));
-    if (url.scheme != "http") throw support::usage_error(fmt::format("{} is not http", text));
-    return url;
+    const auto url = sse::parse_url(text);
+    if (!url) throw support::usage_error(fmt::format("{}: {}", text, url.error().message()));
+    if (url->scheme != "http") throw support::usage_error(fmt::format("{} is not http", text));
+    return *url;
 }
 
 settings parse(support::command_line& arguments) {

@@ -412,9 +412,9 @@ private:
 
     void pump(client& peer) {
         while (!peer.is_gone) {
-            const sse::session_task task = peer.stream->next(now_);
-            if (task.step == sse::session_step::wait) return;
-            if (task.step == sse::session_step::finished) return end(peer);
+            const sse::session::task task = peer.stream->next(now_);
+            if (task.step == sse::session::step::wait) return;
+            if (task.step == sse::session::step::finished) return end(peer);
             const std::size_t size = send(peer, task.bytes);
             if (size == 0) return;
             peer.stream->sent(size, now_);
@@ -640,8 +640,7 @@ private:
     void publish(client& peer) {
         const exchange& http = *peer.http;
         const sse::request& request = http.reader.request();
-        sse::headers readable_by;
-        sse::add_cors(request.headers, server_.options.cors, readable_by);
+        const sse::headers readable_by = sse::cors_headers(request.headers, server_.options.cors);
         const auto say = [&](int status, std::string reason, std::string_view text) {
             answer(peer, status, std::move(reason), fmt::format("{}\n", text), readable_by);
         };
@@ -658,7 +657,7 @@ private:
             messages.push_back(message);
         }
         // More at once than the log holds would leave everybody behind.
-        if (messages.size() > most_at_once() || size > server_.options.log.bytes / 2)
+        if (messages.size() > most_at_once() || size > server_.options.log.max_bytes / 2)
             return say(413, "Content Too Large", "too many events, or too large ones");
         const sse::publish_result published = server_.channel.publish(messages);
         if (published.error == sse::errc::event_too_large)
@@ -669,7 +668,7 @@ private:
         say(200, "OK", published.id());
     }
 
-    std::size_t most_at_once() const { return std::min<std::size_t>(1000, server_.options.log.events); }
+    std::size_t most_at_once() const { return std::min<std::size_t>(1000, server_.options.log.max_events); }
 
     // One more than may be published, if there are more.
     std::vector<sse::event> events_of(const sse::request& request, std::string_view body) const {
@@ -682,7 +681,7 @@ private:
                 result.emplace_back(*event);
             }
             const auto take = [&](const sse::event_view& event) { result.emplace_back(event); };
-            static_cast<void>(parser.finish(sse::at_end::deliver, take));  // the body is complete
+            static_cast<void>(parser.finish(sse::unfinished_event::deliver, take));  // the body is complete
         } else {
             sse::event& event = result.emplace_back();
             event.type = first_parameter(request.url.target, "type");
@@ -785,17 +784,17 @@ void tick_until(const support::descriptor& stopped, server& shared) {
 
 // As browsers send it.
 std::string origin(std::string_view text) {
-    sse::url url;
-    if (text != "*" && (sse::parse_url(text, url) || sse::origin(url) != text))
+    const auto url = sse::parse_url(text);
+    if (text != "*" && (!url || sse::origin(*url) != text))
         throw support::usage_error(fmt::format("--origin wants such as https://example.org, not '{}'", text));
     return std::string(text);
 }
 
-sse::lag_policy policy(support::command_line& arguments) {
+sse::when_behind policy(support::command_line& arguments) {
     const std::string_view name = arguments.value();
-    if (name == "disconnect") return sse::lag_policy::disconnect;
-    if (name == "skip-to-oldest") return sse::lag_policy::skip_to_oldest;
-    if (name == "skip-to-latest") return sse::lag_policy::skip_to_latest;
+    if (name == "disconnect") return sse::when_behind::disconnect;
+    if (name == "skip-to-oldest") return sse::when_behind::skip_to_oldest;
+    if (name == "skip-to-latest") return sse::when_behind::skip_to_latest;
     throw support::usage_error(
         fmt::format("--on-lag wants disconnect, skip-to-oldest or skip-to-latest, not '{}'", name));
 }
@@ -825,10 +824,10 @@ settings parse(support::command_line arguments) {
         else if (arguments.is("--max-connections")) result.max_connections = size(1);
         else if (arguments.is("--patience")) result.patience = time(1);
         else if (arguments.is("--send-buffer")) result.send_buffer = arguments.number<int>(1024, 1 << 30);
-        else if (arguments.is("--events")) result.log.events = size(1);
-        else if (arguments.is("--bytes")) result.log.bytes = size(4096);
+        else if (arguments.is("--events")) result.log.max_events = size(1);
+        else if (arguments.is("--bytes")) result.log.max_bytes = size(4096);
         else if (arguments.is("--age"))
-            result.log.age = std::chrono::seconds(arguments.number<int>(0, INT_MAX));
+            result.log.max_age = std::chrono::seconds(arguments.number<int>(0, INT_MAX));
         else if (arguments.is("--tick")) result.tick = time(0);
         else if (arguments.is("--retry")) result.subscriber.retry = time(0);
         else if (arguments.is("--heartbeat")) result.subscriber.heartbeat = time(0);

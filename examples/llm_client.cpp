@@ -50,12 +50,12 @@ int ask(const std::string& url) {
         .body = R"({"model":"small","stream":true,"messages":[{"role":"user","content":"Say hello."}]})",
         .headers = {{"Content-Type", "application/json"},
                     {"Authorization", fmt::format("Bearer {}", key != nullptr ? key : "none")}},
-        .max_attempts = 1,               // to ask again would cost again
-        .reconnect_at_end = false,       // the answer is complete
-        .at_end = sse::at_end::deliver,  // some leave out the last blank line
+        .max_attempts = 1,                                   // to ask again would cost again
+        .reconnect_at_end = false,                           // the answer is complete
+        .unfinished_event = sse::unfinished_event::deliver,  // some leave out the last blank line
         .is_terminal = [](const sse::event_view& event) { return event.data == "[DONE]"; },
     });
-    source.on_event([](const sse::source_event& event) {
+    source.on_event([](const sse::event_source::event_view& event) {
         support::write_out(fmt::format("{}\n", event.data));  // JSON, for the library of your choice
     });
     if (const std::error_code error = adapter::run(source)) throw std::system_error(error);

@@ -64,17 +64,17 @@ void read(const support::descriptor& socket, sse::response_reader& reader, sse::
     std::array<char, 16384> buffer;
     const auto count = ::recv(socket.get(), buffer.data(), buffer.size(), 0);
     const auto now = clock::now();
-    if (count < 0) return source.got_error(last_error(), now);
-    if (count == 0 && reader.finish() == sse::http_part::end) return source.got_end(now);
+    if (count < 0) return source.handle_error(last_error(), now);
+    if (count == 0 && reader.finish() == sse::http_part::end) return source.handle_end(now);
 
     std::string_view bytes(buffer.data(), static_cast<std::size_t>(count));
     for (;;) {
         switch (reader.next(bytes)) {
-            case sse::http_part::head: source.got_response(reader.response(), now); break;
-            case sse::http_part::body: source.got_bytes(reader.body(), now); break;
-            case sse::http_part::end: return source.got_end(now);
+            case sse::http_part::head: source.handle_response(reader.response(), now); break;
+            case sse::http_part::body: source.handle_bytes(reader.body(), now); break;
+            case sse::http_part::end: return source.handle_end(now);
             case sse::http_part::none:
-                if (reader.error()) source.got_error(reader.error(), now);
+                if (reader.error()) source.handle_error(reader.error(), now);
                 return;
         }
     }
@@ -106,20 +106,21 @@ int own_loop(support::command_line arguments) {
     if (arguments.is_option() || arguments.next()) arguments.refuse();
 
     sse::event_source source({.url = url});
-    source.on_event([](const sse::source_event& event) { support::write_out(fmt::format("{}\n", event)); });
+    source.on_event(
+        [](const sse::event_source::event_view& event) { support::write_out(fmt::format("{}\n", event)); });
     source.on_error(
-        [](const sse::source_error& error) { support::complain("own_loop", error.code.message()); });
+        [](const sse::event_source::failure& error) { support::complain("own_loop", error.code.message()); });
 
     support::descriptor socket;
     sse::response_reader reader;
     for (;;) {
-        const sse::source_task task = source.next(clock::now());
-        if (task.step != sse::source_step::read) socket = {};
-        if (task.step == sse::source_step::finished) return source.error() ? 1 : 0;
-        if (task.step == sse::source_step::connect) {
+        const sse::event_source::task task = source.next(clock::now());
+        if (task.step != sse::event_source::step::read) socket = {};
+        if (task.step == sse::event_source::step::finished) return source.error() ? 1 : 0;
+        if (task.step == sse::event_source::step::connect) {
             reader.reset();
-            if (task.request->url.scheme != "http") source.got_fatal_error(sse::errc::tls_unavailable);
-            else if (const auto error = send(*task.request, socket)) source.got_error(error, clock::now());
+            if (task.request->url.scheme != "http") source.handle_fatal_error(sse::errc::tls_unavailable);
+            else if (const auto error = send(*task.request, socket)) source.handle_error(error, clock::now());
             continue;
         }
         std::array<pollfd, 2> polled{{{socket.get(), POLLIN, 0}, {STDIN_FILENO, POLLIN, 0}}};

@@ -21,11 +21,11 @@ int main(int argc, char** argv) {
     }
     try {
         sse::event_source source({.url = argv[1], .idle_timeout = 60s});
-        source.on_event([](const sse::source_event& event) {
+        source.on_event([](const sse::event_source::event_view& event) {
             fmt::print("{}: {}\n", event.type, event.data);
             std::fflush(stdout);
         });
-        source.on_error([](const sse::source_error& error) {
+        source.on_error([](const sse::event_source::failure& error) {
             fmt::print(stderr, "{}\n", error.code.message());
             if (error.retry_in) fmt::print(stderr, "again in {} ms\n", error.retry_in->count());
         });

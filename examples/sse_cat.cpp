@@ -80,7 +80,7 @@ struct settings {
     bool json = false;
     bool data_only = false;
     bool comments = false;
-    sse::at_end at_end = sse::at_end::discard;
+    sse::unfinished_event unfinished_event = sse::unfinished_event::discard;
     std::size_t limit = sse::parser_options{}.max_event_bytes;
 
     std::string_view for_urls_only;  // the last option that is
@@ -123,7 +123,7 @@ settings parse(support::command_line& arguments) {
         else if (arguments.is("--comments")) wanted.comments = true;
         else if (arguments.is("--limit"))
             wanted.limit = arguments.number<std::size_t>(1, std::numeric_limits<std::size_t>::max());
-        else if (arguments.is("--deliver")) wanted.at_end = sse::at_end::deliver;
+        else if (arguments.is("--deliver")) wanted.unfinished_event = sse::unfinished_event::deliver;
         else if (is_for_urls("-H")) wanted.headers.push_back(parse_header(arguments.value()));
         else if (is_for_urls("--post")) wanted.post = arguments.value();
         else if (is_for_urls("--last-event-id")) wanted.last_event_id = arguments.value();
@@ -145,7 +145,7 @@ settings parse(support::command_line& arguments) {
 #endif
     if (wanted.answer.empty() && !wanted.is_url() && !wanted.for_urls_only.empty())
         throw support::usage_error(fmt::format("{} wants a URL", wanted.for_urls_only));
-    if (wanted.llm) wanted.at_end = sse::at_end::deliver;
+    if (wanted.llm) wanted.unfinished_event = sse::unfinished_event::deliver;
     return wanted;
 }
 
@@ -170,8 +170,8 @@ public:
 
     const support::event_text& text() const noexcept { return text_; }
 
-    sse::text encoding() const noexcept {
-        return wanted_.json || text_.on_terminal() ? sse::text::replace : sse::text::as_is;
+    sse::invalid_utf8 encoding() const noexcept {
+        return wanted_.json || text_.on_terminal() ? sse::invalid_utf8::replace : sse::invalid_utf8::keep;
     }
 
     // Whether what is shown is complete.
@@ -251,10 +251,10 @@ void read_file(const std::string& file, Use use) {
 
 template <class Handler>
 void show_file(const settings& wanted, printer& print, Handler& handler) {
-    sse::parser parser({.max_event_bytes = wanted.limit, .text = print.encoding()});
+    sse::parser parser({.max_event_bytes = wanted.limit, .invalid_utf8 = print.encoding()});
     read_file(wanted.input, [&](std::string_view bytes) {
         const sse::error error =
-            bytes.empty() ? parser.finish(wanted.at_end, handler) : parser.feed(bytes, handler);
+            bytes.empty() ? parser.finish(wanted.unfinished_event, handler) : parser.feed(bytes, handler);
         support::write_out(print.take_text());
         if (error && !print.is_done()) fail(error.message(), wanted);
         return !print.is_done();
@@ -269,7 +269,7 @@ class interruption {
 public:
     explicit interruption(bool on_terminal) {
         if (!on_terminal) return;
-        target_ = &remote_;
+        target_ = &control_;
         for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
             if (std::signal(number, handle) == SIG_IGN) std::signal(number, SIG_IGN);  // as nohup wants it
         }
@@ -284,7 +284,7 @@ public:
     interruption(const interruption&) = delete;
     interruption& operator=(const interruption&) = delete;
 
-    sse::remote* remote() noexcept { return &remote_; }
+    sse::run_control* control() noexcept { return &control_; }
 
 private:
     static void handle(int number) {
@@ -294,8 +294,8 @@ private:
     }
 
     static inline volatile std::sig_atomic_t caught_ = 0;
-    static inline sse::remote* target_ = nullptr;
-    sse::remote remote_;
+    static inline sse::run_control* target_ = nullptr;
+    sse::run_control control_;
 };
 
 sse::event_source_options options_for(const settings& wanted, const printer& print) {
@@ -305,9 +305,9 @@ sse::event_source_options options_for(const settings& wanted, const printer& pri
                                       .policy = sse::retrying_action,
                                       .max_attempts = wanted.attempts.value_or(wanted.llm ? 1 : 0),
                                       .reconnect_at_end = !wanted.llm,
-                                      .at_end = wanted.at_end,
+                                      .unfinished_event = wanted.unfinished_event,
                                       .max_event_bytes = wanted.limit,
-                                      .text = print.encoding()};
+                                      .invalid_utf8 = print.encoding()};
     if (wanted.post) {
         options.method = "POST";
         read_file(*wanted.post, [&](std::string_view bytes) {
@@ -334,7 +334,7 @@ std::string amount_of_bytes(std::uint64_t bytes) {
     return fmt::format("{} MB", bytes / 1'000'000);
 }
 
-std::string describe(const sse::source_error& error) {
+std::string describe(const sse::event_source::failure& error) {
     if (error.code != sse::errc::status_refused) return error.code.message();
     return fmt::format("{}: {}", error.code.message(), error.status);
 }
@@ -363,7 +363,7 @@ void show_url(const settings& wanted, printer& print) {
         state = "open";
         show();
     });
-    source.on_event([&](const sse::source_event& event) {
+    source.on_event([&](const sse::event_source::event_view& event) {
         ++events;
         print.on_event(event);
         show();
@@ -374,7 +374,7 @@ void show_url(const settings& wanted, printer& print) {
             show();
         });
     }
-    source.on_error([&](const sse::source_error& error) {
+    source.on_error([&](const sse::event_source::failure& error) {
         failure = fmt::format("{}: {}", authority(source.url()), describe(error));
         if (!error.retry_in) return;
         const auto tenths = error.retry_in->count() / 100;
@@ -393,9 +393,9 @@ void show_url(const settings& wanted, printer& print) {
         }
     };
     const std::error_code error =
-        sse::curl::run(source, {.remote = interruption.remote(), .configure = configure});
+        sse::curl::run(source, {.control = interruption.control(), .configure = configure});
 #else
-    const std::error_code error = sse::posix::run(source, {.remote = interruption.remote()});
+    const std::error_code error = sse::posix::run(source, {.control = interruption.control()});
 #endif
     support::write_out(status.around(print.take_text(), {}));
     if (error == sse::errc::event_too_large) fail(error.message(), wanted);

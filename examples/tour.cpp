@@ -44,9 +44,9 @@ struct observer {
 
 void observe(std::string_view bytes) {
     observer observer;
-    sse::parser parser({.max_event_bytes = 64 * 1024, .text = sse::text::replace});
+    sse::parser parser({.max_event_bytes = 64 * 1024, .invalid_utf8 = sse::invalid_utf8::replace});
     if (auto error = parser.feed(bytes, observer)) fmt::print("{}\n", error);
-    if (auto error = parser.finish(sse::at_end::deliver, observer)) fmt::print("{}\n", error);
+    if (auto error = parser.finish(sse::unfinished_event::deliver, observer)) fmt::print("{}\n", error);
 }
 
 // Encode.
@@ -107,21 +107,21 @@ void go_through_a_connection() {
         return status == 401 ? sse::response_action::reconnect : sse::standard_action(status, type);
     };
     sse::event_source source({.url = "https://a.example/", .renew_headers = renew, .policy = policy});
-    source.on_message([](const sse::source_event& event) { fmt::print("{}\n", event.data); });
+    source.on_message([](const sse::event_source::event_view& event) { fmt::print("{}\n", event.data); });
 
     sse::event_source::time_point now{};       // whatever you say
-    sse::source_task task = source.next(now);  // connect, with task.request
-    source.got_response({.status = 401}, now);
+    sse::event_source::task task = source.next(now);  // connect, with task.request
+    source.handle_response({.status = 401}, now);
     task = source.next(now);  // wait, until task.until
     now = *task.until;
     task = source.next(now);  // connect, with another token
-    source.got_response({.status = 200, .headers = {{"Content-Type", "text/event-stream"}}}, now);
-    source.got_bytes("data: hello\n\n", now);
+    source.handle_response({.status = 200, .headers = {{"Content-Type", "text/event-stream"}}}, now);
+    source.handle_bytes("data: hello\n\n", now);
 }
 
 // Serve: a log for everybody, and one subscriber of it.
 void serve(const sse::request& request, narrow_connection& peer) {
-    sse::channel news({.events = 10'000, .bytes = 8 << 20, .age = 10min});
+    sse::channel news({.max_events = 10'000, .max_bytes = 8 << 20, .max_age = 10min});
     const auto published = news.publish({.event = "tick", .data = "one"});  // from any thread
     if (published.error) fmt::print("{}\n", published.error.message());
 
@@ -136,8 +136,8 @@ void serve(const sse::request& request, narrow_connection& peer) {
     const auto last_id = sse::find_header(request.headers, "Last-Event-ID").value_or("");
     sse::session session(options, news.subscribe(last_id), head, now);
     for (;;) {
-        const sse::session_task task = session.next(now);
-        if (task.step != sse::session_step::send) break;  // wait for more, until task.until; or close
+        const sse::session::task task = session.next(now);
+        if (task.step != sse::session::step::send) break;  // wait for more, until task.until; or close
         const std::size_t size = peer.send(task.bytes);
         if (size == 0) break;  // until it takes more, or task.until
         session.sent(size, now);

@@ -51,10 +51,10 @@ constexpr std::size_t mixed_events = 4;
 }  // namespace
 
 TEST_CASE("no allocation once warm, under every chunk size") {
-    for (const auto text : {sse::text::as_is, sse::text::replace}) {
+    for (const auto text : {sse::invalid_utf8::keep, sse::invalid_utf8::replace}) {
         for (std::size_t chunk_size = 1; chunk_size <= mixed.size(); ++chunk_size) {
             CAPTURE(chunk_size);
-            sse::parser parser({.text = text});
+            sse::parser parser({.invalid_utf8 = text});
             REQUIRE(feed(parser, mixed, chunk_size) == mixed_events);
             const count since;
             for (int round = 0; round < 3; ++round) {
@@ -88,7 +88,7 @@ TEST_CASE("one allocation for the id that is kept at the end of a chunk") {
 TEST_CASE("fixed_parser never allocates") {
     for (const std::size_t chunk_size : {1u, 10u, 1000u}) {
         const count since;
-        sse::fixed_parser<200> parser({.last_event_id = "0", .text = sse::text::replace});
+        sse::fixed_parser<200> parser({.last_event_id = "0", .invalid_utf8 = sse::invalid_utf8::replace});
         const std::size_t events = feed(parser, mixed, chunk_size) + pull(parser, mixed);
         parser.reset();
         const std::size_t allocations = since.allocations();
@@ -152,10 +152,10 @@ TEST_CASE("past the limit nothing of the event is retained") {
 TEST_CASE("neither is it where what replaces ill-formed text passes the limit at the very end") {
     const std::string stream = "data: " + std::string(900, '\xFF');
     const count since;
-    sse::parser parser({.max_event_bytes = 1000, .text = sse::text::replace});
+    sse::parser parser({.max_event_bytes = 1000, .invalid_utf8 = sse::invalid_utf8::replace});
     const std::size_t events = feed(parser, stream, stream.size());
     const sse::error before = parser.error();
-    const sse::error after = parser.finish(sse::at_end::deliver, [](const sse::event_view&) {});
+    const sse::error after = parser.finish(sse::unfinished_event::deliver, [](const sse::event_view&) {});
     const std::size_t bytes = since.bytes();
     CHECK(events == 0);
     CHECK_FALSE(before);
@@ -185,15 +185,15 @@ TEST_CASE("the encoder allocates nothing of its own") {
 TEST_CASE("a client's source allocates nothing for an event, once warm") {
     sse::event_source source({.url = "http://a/"});
     std::size_t events = 0;
-    source.on_event([&](const sse::source_event&) { ++events; });
+    source.on_event([&](const sse::event_source::event_view&) { ++events; });
     source.on_comment([](std::string_view) {});
     const sse::event_source::time_point now{};
     const sse::response accepted{.status = 200, .headers = {{"Content-Type", "text/event-stream"}}};
-    REQUIRE(source.next(now).step == sse::source_step::connect);
-    source.got_response(accepted, now);
-    source.got_bytes(mixed, now);
+    REQUIRE(source.next(now).step == sse::event_source::step::connect);
+    source.handle_response(accepted, now);
+    source.handle_bytes(mixed, now);
     const count since;
-    for (int round = 0; round < 3; ++round) source.got_bytes(mixed, now);
+    for (int round = 0; round < 3; ++round) source.handle_bytes(mixed, now);
     CHECK(since.allocations() == 0);
     CHECK(events == 4 * mixed_events);
 }
@@ -207,10 +207,10 @@ TEST_CASE("what a client's source retains does not grow with attempts, nor beyon
     std::size_t retained = 0;
     const count since;
     for (int attempt = 0; attempt < 50; ++attempt) {
-        while (source.next(now).step == sse::source_step::wait) now = *source.next(now).until;
-        source.got_response(accepted, now);
-        source.got_bytes("id: " + id + "\ndata: " + std::string(limit / 2, 'x'), now);
-        source.got_bytes(std::string(100'000, ':'), now);  // beyond the limit: the source is closed
+        while (source.next(now).step == sse::event_source::step::wait) now = *source.next(now).until;
+        source.handle_response(accepted, now);
+        source.handle_bytes("id: " + id + "\ndata: " + std::string(limit / 2, 'x'), now);
+        source.handle_bytes(std::string(100'000, ':'), now);  // beyond the limit: the source is closed
         CHECK(source.error() == sse::errc::event_too_large);
         source.restart();
         if (attempt == 1) retained = since.bytes();
@@ -221,7 +221,7 @@ TEST_CASE("what a client's source retains does not grow with attempts, nor beyon
 
 TEST_CASE("what a client's source retains of a stream goes with it, but for an ID that can be sent") {
     constexpr std::size_t limit = 1 << 16;
-    constexpr std::size_t most_sent = sse::default_max_id_bytes;
+    constexpr std::size_t most_sent = sse::default_max_last_event_id_bytes;
     constexpr std::size_t request_bytes = 1024;  // what is asked for, without the ID
     const sse::response accepted{.status = 200, .headers = {{"Content-Type", "text/event-stream"}}};
     for (const std::size_t id_size : {std::size_t{100}, most_sent / 2 + 1, most_sent, limit / 10 * 9}) {
@@ -234,37 +234,37 @@ TEST_CASE("what a client's source retains of a stream goes with it, but for an I
         const count since;
         sse::event_source source({.url = "http://a/", .max_event_bytes = limit});
         const auto connect = [&] {
-            while (source.next(now).step == sse::source_step::wait) now = *source.next(now).until;
-            source.got_response(accepted, now);
+            while (source.next(now).step == sse::event_source::step::wait) now = *source.next(now).until;
+            source.handle_response(accepted, now);
         };
         connect();
-        source.got_bytes(first, now);
-        source.got_bytes(second, now);
-        source.got_bytes(rest, now);
+        source.handle_bytes(first, now);
+        source.handle_bytes(second, now);
+        source.handle_bytes(rest, now);
         CHECK(source.ready_state() == sse::ready_state::open);
         CHECK(since.bytes() <= limit + sent_bytes + request_bytes);
-        source.got_end(now);
+        source.handle_end(now);
         CHECK(since.bytes() <= sent_bytes + request_bytes);
 
         const count reconnecting;  // two parsers never live at once
         connect();
         CHECK(reconnecting.peak_bytes() <= 2 * sent_bytes + request_bytes);
-        source.got_bytes(second, now);
-        source.got_bytes(rest, now);
+        source.handle_bytes(second, now);
+        source.handle_bytes(rest, now);
         CHECK(since.bytes() <= limit + 2 * sent_bytes + request_bytes);
         source.restart();
         CHECK(since.bytes() <= 2 * sent_bytes + request_bytes);
 
         connect();
-        source.got_bytes(second, now);
-        source.got_bytes(rest + 'x', now);
+        source.handle_bytes(second, now);
+        source.handle_bytes(rest + 'x', now);
         CHECK(source.error() == sse::errc::event_too_large);
         CHECK(since.bytes() <= 2 * sent_bytes + request_bytes);
 
         source.restart();
         connect();
-        source.got_bytes(second, now);
-        source.got_bytes(rest, now);
+        source.handle_bytes(second, now);
+        source.handle_bytes(rest, now);
         source.close();
         CHECK(since.bytes() <= 2 * sent_bytes + request_bytes);
     }
@@ -283,14 +283,14 @@ TEST_CASE("a listener that closes a client's source, or throws, has the stream's
     for (const bool throws : {false, true}) {
         const count since;
         sse::event_source source({.url = "http://a/"});
-        source.on_event([&](const sse::source_event&) {
+        source.on_event([&](const sse::event_source::event_view&) {
             if (throws) throw 0;
             source.close();
         });
         static_cast<void>(source.next({}));
-        source.got_response(accepted, {});
-        if (throws) CHECK_THROWS_AS(source.got_bytes(large, {}), int);
-        else source.got_bytes(large, {});
+        source.handle_response(accepted, {});
+        if (throws) CHECK_THROWS_AS(source.handle_bytes(large, {}), int);
+        else source.handle_bytes(large, {});
         CHECK(since.bytes() < 2048);
     }
 }
@@ -303,35 +303,35 @@ TEST_CASE("a stream for which there is no memory is lost, and joins nothing to t
         REQUIRE(allowed < 10);
         sse::event_source source({.url = "http://a.long.name.example/"});
         std::vector<std::string> events;
-        source.on_event([&](const sse::source_event& event) {
+        source.on_event([&](const sse::event_source::event_view& event) {
             events.push_back(std::string(event.origin) + ' ' + std::string(event.data));
         });
         sse::event_source::time_point now{};
         const auto connect = [&] {
-            while (source.next(now).step == sse::source_step::wait) now = *source.next(now).until;
+            while (source.next(now).step == sse::event_source::step::wait) now = *source.next(now).until;
         };
         connect();
-        source.got_response(accepted, now);
-        source.got_bytes("id: " + std::string(1000, 'i') + "\n\ndata: half\n", now);
-        source.got_end(now);
+        source.handle_response(accepted, now);
+        source.handle_bytes("id: " + std::string(1000, 'i') + "\n\ndata: half\n", now);
+        source.handle_end(now);
         connect();
         has_failed = false;
         test::heap.allowed = allowed;
         try {
-            source.got_response(accepted, now);
+            source.handle_response(accepted, now);
         } catch (const std::bad_alloc&) {
             has_failed = true;
         }
         test::heap.allowed = SIZE_MAX;
         CHECK((source.ready_state() == sse::ready_state::connecting) == has_failed);
         CHECK(source.failures() == (has_failed ? 2 : 1));
-        source.got_bytes("data: whole\n\n", now);  // of a loop that pays no heed
+        source.handle_bytes("data: whole\n\n", now);  // of a loop that pays no heed
         CHECK(events.size() == (has_failed ? 0 : 1));
         if (has_failed) {
-            CHECK(source.next(now).step == sse::source_step::wait);
+            CHECK(source.next(now).step == sse::event_source::step::wait);
             connect();
-            source.got_response(accepted, now);
-            source.got_bytes("data: whole\n\n", now);
+            source.handle_response(accepted, now);
+            source.handle_bytes("data: whole\n\n", now);
         }
         REQUIRE(events.size() == 1);
         CHECK(events[0] == "http://a.long.name.example whole");

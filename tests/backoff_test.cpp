@@ -20,7 +20,7 @@ sse::milliseconds next_of(sse::backoff backoff, std::uint64_t random, const sse:
 }
 
 /// The most that the n-th pause adds, found by trying.
-std::int64_t most_added(sse::backoff backoff, const sse::attempt& last = {}) {
+std::int64_t max_jitter(sse::backoff backoff, const sse::attempt& last = {}) {
     std::int64_t most = 0;
     std::mt19937_64 random(1);
     const std::int64_t least = next_of(backoff, 0, last).count();
@@ -38,7 +38,7 @@ TEST_CASE("the reconnection time is always waited, and what is added doubles up 
     std::vector<std::int64_t> most;
     for (int failure = 0; failure < 8; ++failure) {
         CHECK(next_of(backoff, 0) == sse::milliseconds(3000));
-        most.push_back(most_added(backoff));
+        most.push_back(max_jitter(backoff));
         static_cast<void>(backoff.next(0));
     }
     const std::vector<std::int64_t> limits{1000, 2000, 4000, 8000, 16'000, 30'000, 30'000, 30'000};
@@ -50,7 +50,7 @@ TEST_CASE("the reconnection time is always waited, and what is added doubles up 
 }
 
 TEST_CASE("what is added is evenly distributed, both ends included") {
-    const sse::backoff backoff({.reconnection_time = 0ms, .first_added = 3ms});
+    const sse::backoff backoff({.reconnection_time = 0ms, .max_first_jitter = 3ms});
     std::vector<int> count(4);
     for (std::uint64_t random = 0; random < 4000; ++random) {
         const auto pause = next_of(backoff, random).count();
@@ -89,7 +89,7 @@ TEST_CASE("Retry-After is waited where it is longer, and something is added to i
 }
 
 TEST_CASE("no server makes a client wait for longer than it allows") {
-    sse::backoff backoff({.longest = 1h});
+    sse::backoff backoff({.max_reconnection_time = 1h});
     backoff.set_reconnection_time((sse::milliseconds::max)());
     CHECK(backoff.next(0) == sse::milliseconds(3'600'000));
     CHECK(backoff.next(0, {.retry_after = (sse::milliseconds::max)()}) == sse::milliseconds(3'600'000));
@@ -124,9 +124,9 @@ TEST_CASE("no options and no number of failures make it overflow or go below zer
             for (const auto most : extremes) {
                 for (const auto longest : extremes) {
                     sse::backoff backoff({.reconnection_time = time,
-                                          .first_added = first,
-                                          .most_added = most,
-                                          .longest = longest,
+                                          .max_first_jitter = first,
+                                          .max_jitter = most,
+                                          .max_reconnection_time = longest,
                                           .stable_after = 1ms});
                     for (int failure = 0; failure < 70; ++failure) {
                         for (const auto random : {std::uint64_t{0}, std::uint64_t{INT64_MAX}, most_random}) {
@@ -142,6 +142,7 @@ TEST_CASE("no options and no number of failures make it overflow or go below zer
 }
 
 static_assert([] {
-    sse::backoff backoff({.reconnection_time = sse::milliseconds(5), .first_added = sse::milliseconds(0)});
+    sse::backoff backoff(
+        {.reconnection_time = sse::milliseconds(5), .max_first_jitter = sse::milliseconds(0)});
     return backoff.next(most_random).count() == 5 && backoff.next(most_random).count() == 5;
 }());

@@ -44,7 +44,7 @@ using sse::cursor;
 using sse::cursor_state;
 using sse::errc;
 using sse::message;
-using sse::subscribed;
+using sse::resumption;
 using test::count;
 using time_point = channel::time_point;
 using strings = std::vector<std::string>;
@@ -66,7 +66,7 @@ time_point at(std::chrono::milliseconds time) { return time_point(1h) + time; }
 std::string drain(cursor& reader, std::size_t step = SIZE_MAX) {
     std::string bytes;
     for (;;) {
-        const std::string_view pending = reader.pending().substr(0, step);
+        const std::string_view pending = reader.next_bytes().substr(0, step);
         if (pending.empty()) return bytes;
         bytes += pending;
         reader.consume(pending.size());
@@ -77,7 +77,7 @@ std::vector<sse::event> parse(std::string_view bytes) {
     std::vector<sse::event> events;
     sse::parser parser;
     CHECK_FALSE(parser.feed(bytes, [&](const sse::event_view& event) { events.emplace_back(event); }));
-    CHECK_FALSE(parser.pending());
+    CHECK_FALSE(parser.in_event());
     return events;
 }
 
@@ -118,7 +118,7 @@ void publish_numbers(channel& news, std::uint64_t first, std::uint64_t last,
 std::string show(const sse::channel_stats& stats) {
     return "published " + std::to_string(stats.published) + " held " + std::to_string(stats.held_events) +
            " subscribers " + std::to_string(stats.subscribers) + " fell " +
-           std::to_string(stats.fell_behind) + " lagging " + std::to_string(stats.lagging);
+           std::to_string(stats.fell_behind) + " behind " + std::to_string(stats.behind);
 }
 
 }  // namespace
@@ -221,13 +221,13 @@ TEST_CASE("a batch of none changes nothing and wakes nobody") {
     channel news({.epoch = epoch, .wake_up = [&] { ++woken; }});
     publish_numbers(news, 1, 2);
     cursor follower = news.subscribe();
-    CHECK(follower.pending().empty());
+    CHECK(follower.next_bytes().empty());
     const sse::publish_result result = news.publish(std::span<const message>());
     CHECK_FALSE(result.error);
     CHECK(result.sequence == 2);
     CHECK(result.id().empty());
     CHECK(woken == 0);
-    CHECK(follower.pending().empty());
+    CHECK(follower.next_bytes().empty());
 }
 
 // The bounds
@@ -236,7 +236,7 @@ TEST_CASE("no more events are kept than the bound on them, and those are the lat
     for (const std::size_t bound : {0u, 1u, 2u, 3u, 16u, 17u, 100u}) {
         CAPTURE(bound);
         const std::uint64_t kept = std::max<std::uint64_t>(bound, 1);
-        channel news({.events = bound, .epoch = epoch});
+        channel news({.max_events = bound, .epoch = epoch});
         CHECK(everything(news).empty());
         for (std::uint64_t number = 1; number <= 5 * kept + 3; ++number) {
             publish_numbers(news, number, number);
@@ -248,12 +248,12 @@ TEST_CASE("no more events are kept than the bound on them, and those are the lat
 }
 
 TEST_CASE("a batch larger than the log leaves its last events") {
-    channel news({.events = 3, .epoch = epoch});
+    channel news({.max_events = 3, .epoch = epoch});
     cursor follower = news.subscribe();
     const message batch[] = {{.data = "1"}, {.data = "2"}, {.data = "3"}, {.data = "4"}, {.data = "5"}};
     CHECK(news.publish(batch).sequence == 5);
     CHECK(everything(news) == "3 4 5");
-    CHECK(follower.pending().empty());
+    CHECK(follower.next_bytes().empty());
     CHECK(follower.state() == cursor_state::behind);
     CHECK(follower.skip() == 2);
     CHECK(rest(follower) == "3 4 5");
@@ -281,7 +281,7 @@ TEST_CASE("the log never takes more memory than the bound on bytes, whatever the
             std::uint64_t published = 0;
             std::size_t published_bytes = 0;
             {
-                channel news({.events = SIZE_MAX, .bytes = bound, .epoch = epoch});
+                channel news({.max_events = SIZE_MAX, .max_bytes = bound, .epoch = epoch});
                 for (int i = 0; i < 20'000 && published_bytes < 5 * bound; ++i) {
                     // Mostly small ones, of which a few are up to the largest.
                     const std::size_t range =
@@ -315,7 +315,7 @@ TEST_CASE("so with IDs of the caller's own, by which events are found") {
         const count since;
         std::size_t most_held = 0;
         {
-            channel news({.events = SIZE_MAX, .bytes = bound});
+            channel news({.max_events = SIZE_MAX, .max_bytes = bound});
             for (std::size_t i = 0; i < bound / 10; ++i) {
                 static_cast<void>(news.publish({.id = "x"}));
                 most_held = std::max(most_held, news.stats().held_bytes);
@@ -330,7 +330,7 @@ TEST_CASE("so with IDs of the caller's own, by which events are found") {
 TEST_CASE("the bound on bytes is made use of") {
     for (const std::size_t bound : {8'000u, 100'000u, 1u << 20, 5u << 20}) {
         CAPTURE(bound);
-        channel news({.events = SIZE_MAX, .bytes = bound});
+        channel news({.max_events = SIZE_MAX, .max_bytes = bound});
         std::uint64_t number = 0;
         while (news.stats().held_events == number && number < bound) {
             static_cast<void>(
@@ -348,7 +348,7 @@ TEST_CASE("the newest event is always kept, and one that could not be is refused
     const std::string text(3000, 'x');
     for (const std::size_t bound : {0u, 1u, 50u, 100u, 150u, 200u, 1000u, 2000u}) {
         CAPTURE(bound);
-        channel news({.bytes = bound, .epoch = epoch});
+        channel news({.max_bytes = bound, .epoch = epoch});
         std::uint64_t published = 0;
         std::optional<std::size_t> largest;
         std::size_t smallest_refused = SIZE_MAX;
@@ -377,7 +377,7 @@ TEST_CASE("the newest event is always kept, and one that could not be is refused
 
 TEST_CASE("events of more than a segment pass whole, between small ones") {
     const std::string large(200'000, 'x');
-    channel news({.bytes = 1 << 20, .epoch = epoch});
+    channel news({.max_bytes = 1 << 20, .epoch = epoch});
     cursor follower = news.subscribe();
     std::string expected;
     for (std::uint64_t number = 1; number <= 9; ++number) {
@@ -402,7 +402,7 @@ TEST_CASE("what pending gives is never more than 64 KiB, unless that is one even
     CHECK_FALSE(news.publish({.data = large}).error);
     std::size_t calls = 0;
     for (;; ++calls) {
-        const std::string_view bytes = follower.pending();
+        const std::string_view bytes = follower.next_bytes();
         if (bytes.empty()) break;
         if (bytes.size() > 64 << 10) CHECK(parse(bytes).size() == 1);
         follower.consume(bytes.size());
@@ -411,7 +411,7 @@ TEST_CASE("what pending gives is never more than 64 KiB, unless that is one even
 }
 
 TEST_CASE("events leave when they are older than the age, and not before") {
-    channel news({.age = 100ms, .epoch = epoch});
+    channel news({.max_age = 100ms, .epoch = epoch});
     publish_numbers(news, 1, 1, at(0ms));
     publish_numbers(news, 2, 2, at(50ms));
     publish_numbers(news, 3, 3, at(100ms));
@@ -429,15 +429,15 @@ TEST_CASE("events leave when they are older than the age, and not before") {
         CHECK(rest(late) == "4");
     }
     cursor gap = news.subscribe(made(1), {}, at(251ms));
-    CHECK(gap.how() == subscribed::gap);
+    CHECK(gap.resumption() == resumption::gap);
     CHECK(gap.missed() == 2);
     CHECK(rest(gap) == "4");
     cursor none = news.subscribe(made(1), {}, at(252ms));
-    CHECK(none.how() == subscribed::gap);
+    CHECK(none.resumption() == resumption::gap);
     CHECK(none.missed() == 3);
     CHECK(rest(none).empty());
     cursor resumed = news.subscribe(made(4), {}, at(1h));
-    CHECK(resumed.how() == subscribed::resumed);
+    CHECK(resumed.resumption() == resumption::resumed);
     CHECK(resumed.missed() == 0);
     CHECK(news.stats().held_events == 0);
     publish_numbers(news, 5, 5, at(2h));
@@ -449,8 +449,8 @@ TEST_CASE("events leave when they are older than the age, and not before") {
 
 TEST_CASE("what leaves gives back its memory, but for a part to add to and one for the next") {
     const std::string text(1000, 'x');
-    channel aged({.age = 100ms});
-    channel counted({.events = 100});
+    channel aged({.max_age = 100ms});
+    channel counted({.max_events = 100});
     for (int i = 0; i < 1000; ++i) {
         CHECK_FALSE(aged.publish({.data = text}, at(0ms)).error);
         CHECK_FALSE(counted.publish({.data = text}).error);
@@ -463,7 +463,7 @@ TEST_CASE("what leaves gives back its memory, but for a part to add to and one f
 }
 
 TEST_CASE("time that goes back counts as standing still") {
-    channel news({.age = 100ms, .epoch = epoch});
+    channel news({.max_age = 100ms, .epoch = epoch});
     publish_numbers(news, 1, 1, at(1000ms));
     publish_numbers(news, 2, 2, at(10ms));  // as at 1000
     news.trim(at(0ms));
@@ -485,7 +485,7 @@ TEST_CASE("without an age events are kept for ever") {
 }
 
 TEST_CASE("the clock is read where no time is given") {
-    channel news({.age = 1h, .epoch = epoch});
+    channel news({.max_age = 1h, .epoch = epoch});
     publish_numbers(news, 1, 1);
     news.trim(std::chrono::steady_clock::now() + 59min);
     CHECK(news.stats().held_events == 1);
@@ -494,22 +494,22 @@ TEST_CASE("the clock is read where no time is given") {
 }
 
 TEST_CASE("a cursor whose next event became too old is behind") {
-    channel news({.age = 10ms, .epoch = epoch});
+    channel news({.max_age = 10ms, .epoch = epoch});
     cursor follower = news.subscribe({}, {}, at(0ms));
     publish_numbers(news, 1, 3, at(0ms));
-    follower.consume(follower.pending().find("\n\n") + 2);  // the first
+    follower.consume(follower.next_bytes().find("\n\n") + 2);  // the first
     news.trim(at(11ms));
-    CHECK(follower.pending().empty());
+    CHECK(follower.next_bytes().empty());
     CHECK(follower.state() == cursor_state::behind);
     CHECK(follower.skip() == 2);
-    CHECK(follower.pending().empty());
+    CHECK(follower.next_bytes().empty());
     CHECK(follower.state() == cursor_state::following);
     publish_numbers(news, 4, 4, at(12ms));
     CHECK(rest(follower) == "4");
 }
 
 TEST_CASE("the bounds hold together") {
-    channel news({.events = 50, .bytes = 4000, .age = 100ms, .epoch = epoch});
+    channel news({.max_events = 50, .max_bytes = 4000, .max_age = 100ms, .epoch = epoch});
     const std::string large(1000, 'x');
     for (std::uint64_t number = 1; number <= 2000; ++number) {
         const bool is_large = number / 100 % 2 == 1;
@@ -529,7 +529,7 @@ TEST_CASE("the bounds hold together") {
 namespace {
 
 struct start {
-    subscribed how;
+    resumption how;
     std::uint64_t missed = 0;
     std::uint64_t first;  // the first event that comes
 };
@@ -538,7 +538,7 @@ void check_start(channel& news, const std::string& id, const start& expected, st
     CAPTURE(test::show(id));
     for (const bool replay_to_new : {false, true}) {
         cursor reader = news.subscribe(id, {.replay_to_new = replay_to_new});
-        CHECK(reader.how() == expected.how);
+        CHECK(reader.resumption() == expected.how);
         CHECK(reader.missed() == expected.missed);
         CHECK(reader.state() == cursor_state::following);
         CHECK_FALSE(reader.in_event());
@@ -551,26 +551,26 @@ void check_start(channel& news, const std::string& id, const start& expected, st
 TEST_CASE("every position of a log, also of one that has wrapped around, is resumed or its gap counted") {
     for (const std::uint64_t published : {0u, 1u, 9u, 10u, 11u, 57u, 1000u}) {
         CAPTURE(published);
-        channel news({.events = 10, .epoch = epoch});
+        channel news({.max_events = 10, .epoch = epoch});
         publish_numbers(news, 1, published);
         const std::uint64_t oldest = published > 10 ? published - 9 : 1;
         for (std::uint64_t last = 0; last <= published + 3; ++last) {
-            if (last > published) check_start(news, made(last), {subscribed::unknown, 0, oldest}, published);
+            if (last > published) check_start(news, made(last), {resumption::unknown, 0, oldest}, published);
             else if (last + 1 >= oldest)
-                check_start(news, made(last), {subscribed::resumed, 0, last + 1}, published);
-            else check_start(news, made(last), {subscribed::gap, oldest - last - 1, oldest}, published);
+                check_start(news, made(last), {resumption::resumed, 0, last + 1}, published);
+            else check_start(news, made(last), {resumption::gap, oldest - last - 1, oldest}, published);
         }
     }
 }
 
 TEST_CASE("so where the bytes are the bound, and segments are many") {
-    channel news({.bytes = 2000, .epoch = epoch});
+    channel news({.max_bytes = 2000, .epoch = epoch});
     for (std::uint64_t published = 1; published <= 100; ++published) {
         publish_numbers(news, published, published);
         const std::uint64_t oldest = published + 1 - news.stats().held_events;
         for (std::uint64_t last = 0; last <= published; ++last) {
             cursor reader = news.subscribe(made(last));
-            CHECK(reader.how() == (last + 1 < oldest ? subscribed::gap : subscribed::resumed));
+            CHECK(reader.resumption() == (last + 1 < oldest ? resumption::gap : resumption::resumed));
             CHECK(reader.missed() == (last + 1 < oldest ? oldest - last - 1 : 0));
             CHECK(rest(reader) == numbers(std::max(last + 1, oldest), published));
         }
@@ -579,14 +579,14 @@ TEST_CASE("so where the bytes are the bound, and segments are many") {
 }
 
 TEST_CASE("one that comes without an ID is live, or gets all there is") {
-    channel news({.events = 5, .epoch = epoch});
+    channel news({.max_events = 5, .epoch = epoch});
     publish_numbers(news, 1, 12);
     cursor live = news.subscribe();
-    CHECK(live.how() == subscribed::live);
+    CHECK(live.resumption() == resumption::live);
     CHECK(live.missed() == 0);
-    CHECK(live.pending().empty());
+    CHECK(live.next_bytes().empty());
     cursor replayed = news.subscribe({}, {.replay_to_new = true});
-    CHECK(replayed.how() == subscribed::live);
+    CHECK(replayed.resumption() == resumption::live);
     CHECK(rest(replayed) == "8 9 10 11 12");
     publish_numbers(news, 13, 14);
     CHECK(rest(live) == "13 14");
@@ -595,29 +595,29 @@ TEST_CASE("one that comes without an ID is live, or gets all there is") {
 
 TEST_CASE("an ID of the caller's own is found while its event is kept, and unknown then") {
     for (const bool make_ids : {true, false}) {
-        channel news({.events = 10, .make_ids = make_ids, .epoch = epoch});
+        channel news({.max_events = 10, .make_ids = make_ids, .epoch = epoch});
         for (std::uint64_t number = 1; number <= 57; ++number) {
             const std::string data = std::to_string(number);
             CHECK(news.publish({.data = data, .id = "own " + data}).id().empty());
         }
         for (std::uint64_t last = 0; last <= 60; ++last) {
             const std::string id = "own " + std::to_string(last);
-            if (last >= 48 && last <= 57) check_start(news, id, {subscribed::resumed, 0, last + 1}, 57);
-            else check_start(news, id, {subscribed::unknown, 0, 48}, 57);
+            if (last >= 48 && last <= 57) check_start(news, id, {resumption::resumed, 0, last + 1}, 57);
+            else check_start(news, id, {resumption::unknown, 0, 48}, 57);
         }
         // Their numbers are good as well, for `last_event_id()` may have given one.
-        check_start(news, made(50), {subscribed::resumed, 0, 51}, 57);
-        check_start(news, made(40), {subscribed::gap, 7, 48}, 57);
+        check_start(news, made(50), {resumption::resumed, 0, 51}, 57);
+        check_start(news, made(40), {resumption::gap, 7, 48}, 57);
     }
 }
 
 TEST_CASE("of an ID that comes twice the later counts, and the other when that is all there is") {
-    channel news({.events = 4, .epoch = epoch});
+    channel news({.max_events = 4, .epoch = epoch});
     for (const std::string_view id : {"a", "b", "a", "c"})
         CHECK_FALSE(news.publish({.data = "x", .id = id}).error);
     const auto left_behind = [&](std::string_view id) {
         cursor reader = news.subscribe(id);
-        CHECK(reader.how() == subscribed::resumed);
+        CHECK(reader.resumption() == resumption::resumed);
         return parse(drain(reader)).size();
     };
     CHECK(left_behind("a") == 1);
@@ -629,7 +629,7 @@ TEST_CASE("of an ID that comes twice the later counts, and the other when that i
 }
 
 TEST_CASE("thousands of IDs of the caller's own are all found, with others among them") {
-    channel news({.events = 3000, .epoch = epoch});
+    channel news({.max_events = 3000, .epoch = epoch});
     std::mt19937_64 random(3);
     std::vector<std::string> ids(1);
     for (std::uint64_t number = 1; number <= 10'000; ++number) {
@@ -642,12 +642,12 @@ TEST_CASE("thousands of IDs of the caller's own are all found, with others among
         const bool is_kept = number > 7000;
         const bool is_made = ids[number] == made(number);
         cursor reader = news.subscribe(ids[number]);
-        REQUIRE(reader.how() == (is_kept || number == 7000
-                                     ? (is_kept || is_made ? subscribed::resumed : subscribed::unknown)
-                                 : is_made ? subscribed::gap
-                                           : subscribed::unknown));
+        REQUIRE(reader.resumption() == (is_kept || number == 7000
+                                            ? (is_kept || is_made ? resumption::resumed : resumption::unknown)
+                                        : is_made ? resumption::gap
+                                                  : resumption::unknown));
         REQUIRE(reader.missed() == (is_made && number < 7000 ? 7000 - number : 0));
-        const std::string_view bytes = reader.pending();
+        const std::string_view bytes = reader.next_bytes();
         if (number == 10'000) REQUIRE(bytes.empty());
         else
             REQUIRE(data_of(bytes.substr(0, bytes.find("\n\n") + 2)) ==
@@ -704,10 +704,10 @@ TEST_CASE("an ID that this channel has not given is unknown, whatever it holds")
         "own\0"s,
     };
     for (const bool has_own : {false, true}) {
-        channel news({.events = 4, .epoch = epoch});
+        channel news({.max_events = 4, .epoch = epoch});
         publish_numbers(news, 1, 5);
         static_cast<void>(has_own ? news.publish({.data = "6", .id = "own"}) : news.publish({.data = "6"}));
-        for (const std::string& id : ids) check_start(news, id, {subscribed::unknown, 0, 3}, 6);
+        for (const std::string& id : ids) check_start(news, id, {resumption::unknown, 0, 3}, 6);
     }
 }
 
@@ -718,10 +718,10 @@ TEST_CASE("an empty ID is none, and the event that has it can be resumed behind 
     CHECK(drain(reader) == "id: \ndata: 1\n\n");
     CHECK(reader.last_event_id() == made(1));
     cursor live = news.subscribe("");
-    CHECK(live.how() == subscribed::live);
+    CHECK(live.resumption() == resumption::live);
     publish_numbers(news, 2, 2);
     cursor resumed = news.subscribe(made(1));
-    CHECK(resumed.how() == subscribed::resumed);
+    CHECK(resumed.resumption() == resumption::resumed);
     CHECK(rest(resumed) == "2");
 }
 
@@ -736,12 +736,12 @@ TEST_CASE("without IDs a channel knows its positions still, but gives none") {
 }
 
 TEST_CASE("the last event ID of a cursor is that of the event before, in mid-event too") {
-    channel news({.events = 3, .epoch = epoch});
+    channel news({.max_events = 3, .epoch = epoch});
     cursor reader = news.subscribe();
     CHECK(reader.last_event_id() == made(0));
     publish_numbers(news, 1, 1);
     CHECK(reader.last_event_id() == made(0));
-    reader.consume(reader.pending().size() - 1);
+    reader.consume(reader.next_bytes().size() - 1);
     CHECK(reader.last_event_id() == made(0));
     reader.consume(1);
     CHECK(reader.last_event_id() == made(1));
@@ -751,11 +751,11 @@ TEST_CASE("the last event ID of a cursor is that of the event before, in mid-eve
     publish_numbers(news, 3, 5);
     CHECK(reader.last_event_id() == made(2));  // which stands for it, now that it has left
     cursor resumed = news.subscribe(reader.last_event_id());
-    CHECK(resumed.how() == subscribed::resumed);
+    CHECK(resumed.resumption() == resumption::resumed);
     CHECK(rest(resumed) == "3 4 5");
     publish_numbers(news, 6, 6);
     cursor gap = news.subscribe(reader.last_event_id());
-    CHECK(gap.how() == subscribed::gap);
+    CHECK(gap.resumption() == resumption::gap);
     CHECK(gap.missed() == 1);
     CHECK(gap.last_event_id() == made(3));
     CHECK(cursor().last_event_id().empty());
@@ -764,7 +764,7 @@ TEST_CASE("the last event ID of a cursor is that of the event before, in mid-eve
 // Taking
 
 TEST_CASE("pending may be consumed by any number of bytes") {
-    channel news({.bytes = 20'000, .epoch = epoch});  // several segments
+    channel news({.max_bytes = 20'000, .epoch = epoch});  // several segments
     std::mt19937 random(5);
     const std::string text(700, 'x');
     cursor whole = news.subscribe();
@@ -786,16 +786,16 @@ TEST_CASE("consuming nothing changes nothing, and asking twice gives the same") 
     cursor reader = news.subscribe();
     reader.consume(0);
     publish_numbers(news, 1, 2);
-    const std::string_view bytes = reader.pending();
+    const std::string_view bytes = reader.next_bytes();
     reader.consume(0);
-    CHECK(reader.pending() == bytes);
-    CHECK(reader.pending().data() == bytes.data());
+    CHECK(reader.next_bytes() == bytes);
+    CHECK(reader.next_bytes().data() == bytes.data());
     CHECK_FALSE(reader.in_event());
     reader.consume(1);
     CHECK(reader.in_event());
-    CHECK(reader.pending() == bytes.substr(1));
+    CHECK(reader.next_bytes() == bytes.substr(1));
     publish_numbers(news, 3, 3);
-    CHECK(reader.pending().substr(0, bytes.size() - 1) == bytes.substr(1));
+    CHECK(reader.next_bytes().substr(0, bytes.size() - 1) == bytes.substr(1));
 }
 
 TEST_CASE("all subscribers are given the same bytes, which are not copied") {
@@ -803,21 +803,21 @@ TEST_CASE("all subscribers are given the same bytes, which are not copied") {
     cursor one = news.subscribe();
     cursor two = news.subscribe();
     CHECK_FALSE(news.publish({.data = "x"}).error);
-    CHECK(one.pending().data() == two.pending().data());
-    CHECK(one.pending().size() == two.pending().size());
+    CHECK(one.next_bytes().data() == two.next_bytes().data());
+    CHECK(one.next_bytes().size() == two.next_bytes().size());
 }
 
 TEST_CASE("what pending gave stays while events are published that push it out") {
-    channel news({.events = 2, .bytes = 2000, .epoch = epoch});
+    channel news({.max_events = 2, .max_bytes = 2000, .epoch = epoch});
     cursor reader = news.subscribe();
     publish_numbers(news, 1, 2);
-    const std::string_view bytes = reader.pending();
+    const std::string_view bytes = reader.next_bytes();
     const std::string before(bytes);
     publish_numbers(news, 3, 100);
     CHECK(bytes == before);
     reader.consume(bytes.size());
     CHECK(data_of(before) == "1 2");
-    CHECK(reader.pending().empty());
+    CHECK(reader.next_bytes().empty());
     CHECK(reader.state() == cursor_state::behind);
     CHECK(reader.skip() == 96);
     CHECK(rest(reader) == "99 100");
@@ -828,10 +828,10 @@ TEST_CASE("an event that was begun is finished, and none begun, where what follo
     for (std::size_t consumed = 0; consumed <= 2 * size; ++consumed) {
         for (const bool to_latest : {false, true}) {
             CAPTURE(consumed);
-            channel news({.events = 2, .epoch = epoch});
+            channel news({.max_events = 2, .epoch = epoch});
             cursor reader = news.subscribe();
             publish_numbers(news, 1, 2);
-            const std::string before(reader.pending());
+            const std::string before(reader.next_bytes());
             REQUIRE(before.size() == 2 * size);
             reader.consume(consumed);
             publish_numbers(news, 3, 6);
@@ -841,19 +841,20 @@ TEST_CASE("an event that was begun is finished, and none begun, where what follo
             if (is_cut) {
                 const std::string_view tail =
                     std::string_view(before).substr(consumed, size - consumed % size);
-                CHECK(reader.pending() == tail);
+                CHECK(reader.next_bytes() == tail);
                 CHECK(reader.state() == cursor_state::following);
                 for (const char& byte : std::string(tail)) {
-                    CHECK(reader.pending().front() == byte);
+                    CHECK(reader.next_bytes().front() == byte);
                     reader.consume(1);
                 }
             }
-            CHECK(reader.pending().empty());
+            CHECK(reader.next_bytes().empty());
             CHECK(reader.state() == cursor_state::behind);
             CHECK_FALSE(reader.in_event());
-            CHECK(reader.pending().empty());  // and stays so
+            CHECK(reader.next_bytes().empty());  // and stays so
             const std::uint64_t taken = (consumed + size - 1) / size;
-            CHECK(reader.skip(to_latest) == (to_latest ? 6 : 4) - taken);
+            CHECK(reader.skip(to_latest ? sse::skip_to::latest : sse::skip_to::oldest) ==
+                  (to_latest ? 6 : 4) - taken);
             CHECK(reader.missed() == (to_latest ? 6 : 4) - taken);
             CHECK(reader.state() == cursor_state::following);
             CHECK(rest(reader) == (to_latest ? "" : "5 6"));
@@ -869,10 +870,10 @@ TEST_CASE("one may skip without being behind") {
     publish_numbers(news, 1, 3);
     CHECK(reader.skip() == 0);
     CHECK(reader.missed() == 0);
-    CHECK(data_of(reader.pending()) == "1 2 3");
-    CHECK(reader.skip(true) == 3);
+    CHECK(data_of(reader.next_bytes()) == "1 2 3");
+    CHECK(reader.skip(sse::skip_to::latest) == 3);
     CHECK(reader.missed() == 3);
-    CHECK(reader.pending().empty());
+    CHECK(reader.next_bytes().empty());
     publish_numbers(news, 4, 4);
     CHECK(rest(reader) == "4");
     CHECK(news.stats().fell_behind == 0);
@@ -884,7 +885,7 @@ TEST_CASE("end_here ends a cursor behind what has been published by then") {
         channel news({.epoch = epoch});
         cursor reader = news.subscribe();
         publish_numbers(news, 1, 3);
-        for (std::uint64_t i = 0; i < taken; ++i) reader.consume(reader.pending().find("\n\n") + 2);
+        for (std::uint64_t i = 0; i < taken; ++i) reader.consume(reader.next_bytes().find("\n\n") + 2);
         reader.end_here();
         publish_numbers(news, 4, 5);
         reader.end_here();  // the first counts
@@ -892,7 +893,7 @@ TEST_CASE("end_here ends a cursor behind what has been published by then") {
         CHECK(rest(reader) == numbers(taken + 1, 3));
         CHECK(reader.state() == cursor_state::ended);
         publish_numbers(news, 6, 6);
-        CHECK(reader.pending().empty());
+        CHECK(reader.next_bytes().empty());
         CHECK(reader.last_event_id() == made(3));
     }
 }
@@ -902,7 +903,7 @@ TEST_CASE("end_here before the first event, and in mid-event") {
     cursor none = news.subscribe();
     none.end_here();
     publish_numbers(news, 1, 1);
-    CHECK(none.pending().empty());
+    CHECK(none.next_bytes().empty());
     CHECK(none.state() == cursor_state::ended);
 
     cursor reader = news.subscribe();
@@ -910,14 +911,14 @@ TEST_CASE("end_here before the first event, and in mid-event") {
     reader.consume(3);
     reader.end_here();
     publish_numbers(news, 3, 3);
-    CHECK(reader.pending().ends_with("data: 2\n\n"));
+    CHECK(reader.next_bytes().ends_with("data: 2\n\n"));
     static_cast<void>(drain(reader));
     CHECK(reader.state() == cursor_state::ended);
 }
 
 TEST_CASE("end_here holds across segments, and with types") {
     for (const std::uint64_t last : {10u, 39u, 40u, 41u, 100u}) {
-        channel news({.bytes = 1 << 16, .epoch = epoch});
+        channel news({.max_bytes = 1 << 16, .epoch = epoch});
         publish_numbers(news, 1, last);
         cursor reader = news.subscribe({}, {.replay_to_new = true});
         cursor other = news.subscribe({}, {.types = {"x"}, .replay_to_new = true});
@@ -927,63 +928,63 @@ TEST_CASE("end_here holds across segments, and with types") {
         CHECK_FALSE(news.publish({.event = "x", .data = "201"}).error);
         CHECK(rest(reader) == numbers(1, last));
         CHECK(reader.state() == cursor_state::ended);
-        CHECK(other.pending().empty());
+        CHECK(other.next_bytes().empty());
         CHECK(other.state() == cursor_state::ended);
     }
 }
 
 TEST_CASE("a cursor that has got all up to its end has not fallen behind") {
-    channel news({.events = 2, .epoch = epoch});
+    channel news({.max_events = 2, .epoch = epoch});
     cursor reader = news.subscribe();
     publish_numbers(news, 1, 2);
     reader.end_here();
-    const std::string_view bytes = reader.pending();
+    const std::string_view bytes = reader.next_bytes();
     reader.consume(bytes.size());
     publish_numbers(news, 3, 6);
-    CHECK(reader.pending().empty());
+    CHECK(reader.next_bytes().empty());
     CHECK(reader.state() == cursor_state::ended);
     CHECK(news.stats().fell_behind == 0);
 }
 
 TEST_CASE("a cursor that skips beyond its end gives nothing from there") {
     for (const bool to_latest : {false, true}) {
-        channel news({.events = 2, .bytes = 2000, .epoch = epoch});
+        channel news({.max_events = 2, .max_bytes = 2000, .epoch = epoch});
         cursor reader = news.subscribe();
         publish_numbers(news, 1, 2);
         reader.end_here();
         publish_numbers(news, 3, 100);
-        CHECK(reader.pending().empty());
+        CHECK(reader.next_bytes().empty());
         CHECK(reader.state() == cursor_state::behind);
-        static_cast<void>(reader.skip(to_latest));
+        static_cast<void>(reader.skip(to_latest ? sse::skip_to::latest : sse::skip_to::oldest));
         publish_numbers(news, 101, 101);
-        CHECK(reader.pending().empty());
+        CHECK(reader.next_bytes().empty());
         CHECK(reader.state() == cursor_state::ended);
     }
 }
 
 TEST_CASE("a closed channel takes nothing more, and its cursors end when they have got all") {
-    channel news({.events = 3, .epoch = epoch});
+    channel news({.max_events = 3, .epoch = epoch});
     cursor behind = news.subscribe();
     publish_numbers(news, 1, 5);
     cursor done = news.subscribe();
-    CHECK(done.pending().empty());
+    CHECK(done.next_bytes().empty());
     cursor reader = news.subscribe(made(3));
-    reader.consume(reader.pending().size() - 2);
+    reader.consume(reader.next_bytes().size() - 2);
     news.close();
     news.close();
     CHECK(news.publish({.data = "6"}).error == errc::channel_closed);
-    CHECK(done.pending().empty());
+    CHECK(done.next_bytes().empty());
     CHECK(done.state() == cursor_state::ended);
     CHECK(drain(reader) == "\n\n");
     CHECK(reader.state() == cursor_state::ended);
-    CHECK(behind.pending().empty());
+    CHECK(behind.next_bytes().empty());
     CHECK(behind.state() == cursor_state::behind);
     CHECK(behind.skip() == 2);
     CHECK(rest(behind) == "3 4 5");
     CHECK(behind.state() == cursor_state::ended);
     // One that comes now still gets what it has missed.
     cursor late = news.subscribe(made(4));
-    CHECK(late.how() == subscribed::resumed);
+    CHECK(late.resumption() == resumption::resumed);
     CHECK(rest(late) == "5");
     CHECK(late.state() == cursor_state::ended);
 }
@@ -991,14 +992,14 @@ TEST_CASE("a closed channel takes nothing more, and its cursors end when they ha
 TEST_CASE("cursors outlive the channel, and end when they have got all") {
     const count since;
     {
-        auto news = std::make_unique<channel>(sse::channel_options{.events = 3, .epoch = epoch});
+        auto news = std::make_unique<channel>(sse::channel_options{.max_events = 3, .epoch = epoch});
         cursor unborn = news->subscribe();
         cursor behind = news->subscribe();
         publish_numbers(*news, 1, 2);
         cursor reader = news->subscribe(made(0));
         reader.consume(5);
         publish_numbers(*news, 3, 4);
-        const std::string_view begun = reader.pending();
+        const std::string_view begun = reader.next_bytes();
         news.reset();
         CHECK(begun.ends_with("data: 1\n\n"));
         reader.consume(begun.size());
@@ -1006,9 +1007,9 @@ TEST_CASE("cursors outlive the channel, and end when they have got all") {
         CHECK(reader.state() == cursor_state::ended);
         CHECK(reader.last_event_id() == made(4));
         reader.end_here();
-        CHECK(reader.skip(true) == 0);
+        CHECK(reader.skip(sse::skip_to::latest) == 0);
         CHECK(reader.state() == cursor_state::ended);
-        CHECK(behind.pending().empty());
+        CHECK(behind.next_bytes().empty());
         CHECK(behind.state() == cursor_state::behind);
         unborn = std::move(behind);
         CHECK(unborn.skip() == 1);
@@ -1020,13 +1021,13 @@ TEST_CASE("cursors outlive the channel, and end when they have got all") {
 
 TEST_CASE("a cursor of none has ended") {
     cursor none;
-    CHECK(none.pending().empty());
+    CHECK(none.next_bytes().empty());
     CHECK(none.state() == cursor_state::ended);
     CHECK_FALSE(none.in_event());
     CHECK(none.missed() == 0);
     CHECK(none.skip() == 0);
-    CHECK(none.skip(true) == 0);
-    CHECK_FALSE(none.is_behind());
+    CHECK(none.skip(sse::skip_to::latest) == 0);
+    CHECK_FALSE(none.mark_if_behind());
     none.end_here();
     none.consume(0);
     cursor moved = std::move(none);
@@ -1034,13 +1035,13 @@ TEST_CASE("a cursor of none has ended") {
 }
 
 TEST_CASE("cursors move with their place, their types and what is counted of them") {
-    channel news({.events = 3, .epoch = epoch});
+    channel news({.max_events = 3, .epoch = epoch});
     cursor first = news.subscribe({}, {.types = {"message"}});
     publish_numbers(news, 1, 2);
-    first.consume(first.pending().find("\n\n") + 5);  // into the second
+    first.consume(first.next_bytes().find("\n\n") + 5);  // into the second
     cursor second = std::move(first);
     CHECK(first.state() == cursor_state::ended);
-    CHECK(first.pending().empty());
+    CHECK(first.next_bytes().empty());
     CHECK(second.in_event());
     CHECK(news.stats().subscribers == 1);
     CHECK_FALSE(news.publish({.event = "x", .data = "3"}).error);
@@ -1054,20 +1055,20 @@ TEST_CASE("cursors move with their place, their types and what is counted of the
     CHECK(news.stats().subscribers == 1);
 
     cursor gap = news.subscribe(made(0));
-    CHECK(gap.how() == subscribed::gap);
+    CHECK(gap.resumption() == resumption::gap);
     CHECK(news.stats().subscribers == 2);
     second = std::move(gap);  // which ends what it was
     CHECK(news.stats().subscribers == 1);
-    CHECK(second.how() == subscribed::gap);
+    CHECK(second.resumption() == resumption::gap);
     CHECK(second.missed() == 1);
     publish_numbers(news, 5, 9);
-    CHECK(second.pending().empty());
-    CHECK(news.stats().lagging == 1);
+    CHECK(second.next_bytes().empty());
+    CHECK(news.stats().behind == 1);
     cursor third = std::move(second);
-    CHECK(news.stats().lagging == 1);
+    CHECK(news.stats().behind == 1);
     CHECK(third.state() == cursor_state::behind);
     third = cursor();
-    CHECK(show(news.stats()) == "published 9 held 3 subscribers 0 fell 1 lagging 0");
+    CHECK(show(news.stats()) == "published 9 held 3 subscribers 0 fell 1 behind 0");
 }
 
 // Types
@@ -1128,35 +1129,35 @@ TEST_CASE("a subscriber gets the events of its types, and no others") {
 }
 
 TEST_CASE("one that wants none of what is published does not fall behind while it asks") {
-    channel news({.events = 3, .epoch = epoch});
+    channel news({.max_events = 3, .epoch = epoch});
     cursor reader = news.subscribe({}, {.types = {"x"}});
     for (std::uint64_t number = 1; number <= 100; ++number) {
         publish_numbers(news, number, number);
-        CHECK(reader.pending().empty());
+        CHECK(reader.next_bytes().empty());
         CHECK(reader.state() == cursor_state::following);
         CHECK(reader.last_event_id() == made(number));
     }
     CHECK_FALSE(news.publish({.event = "x", .data = "101"}).error);
     CHECK(rest(reader) == "101");
     publish_numbers(news, 102, 105);
-    CHECK(reader.pending().empty());
+    CHECK(reader.next_bytes().empty());
     CHECK(reader.state() == cursor_state::behind);
     CHECK(reader.skip() == 1);  // of whatever type
 }
 
 TEST_CASE("types hold across segments, and in mid-event when the rest has left") {
-    channel news({.events = 10, .bytes = 2000, .epoch = epoch});
+    channel news({.max_events = 10, .max_bytes = 2000, .epoch = epoch});
     cursor reader = news.subscribe({}, {.types = {"x"}});
     CHECK_FALSE(news.publish({.event = "x", .data = "1"}).error);
-    const std::string before(reader.pending());
+    const std::string before(reader.next_bytes());
     reader.consume(4);
     publish_numbers(news, 2, 300);
-    CHECK(reader.pending() == before.substr(4));
+    CHECK(reader.next_bytes() == before.substr(4));
     reader.consume(before.size() - 4);
-    CHECK(reader.pending().empty());
+    CHECK(reader.next_bytes().empty());
     CHECK(reader.state() == cursor_state::behind);
     CHECK(reader.skip() == 289);
-    CHECK(reader.pending().empty());
+    CHECK(reader.next_bytes().empty());
     CHECK(reader.state() == cursor_state::following);
 }
 
@@ -1167,7 +1168,7 @@ TEST_CASE("an event of more than a GiB is refused, however much the log may take
     const std::size_t size = std::size_t{1} << 30;
     void* const zeros = mmap(nullptr, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     REQUIRE(zeros != MAP_FAILED);
-    channel news({.bytes = 8 * size});
+    channel news({.max_bytes = 8 * size});
     const count since;
     CHECK(news.publish({.data = std::string_view(static_cast<char*>(zeros), size)}).error ==
           errc::event_too_large);
@@ -1194,20 +1195,21 @@ TEST_CASE("what is refused leaves log, counts and cursors as they were, and wake
         {{.data = "x", .id = large}, errc::event_too_large},
     };
     int woken = 0;
-    channel news({.events = 4, .bytes = 1500, .age = 100ms, .epoch = epoch, .wake_up = [&] { ++woken; }});
+    channel news(
+        {.max_events = 4, .max_bytes = 1500, .max_age = 100ms, .epoch = epoch, .wake_up = [&] { ++woken; }});
     publish_numbers(news, 1, 6, at(0ms));
     cursor idle = news.subscribe({}, {}, at(0ms));
-    CHECK(idle.pending().empty());
+    CHECK(idle.next_bytes().empty());
     cursor reader = news.subscribe(made(3), {}, at(0ms));
-    const std::string before(reader.pending());
+    const std::string before(reader.next_bytes());
     const sse::channel_stats stats = news.stats();
     const auto check_same = [&] {
         CHECK(show(news.stats()) == show(stats));
         CHECK(news.stats().held_bytes == stats.held_bytes);
         CHECK(woken == 0);
-        CHECK(idle.pending().empty());
+        CHECK(idle.next_bytes().empty());
         CHECK(idle.state() == cursor_state::following);
-        CHECK(reader.pending() == before);
+        CHECK(reader.next_bytes() == before);
     };
     for (const row& each : rows) {
         CAPTURE(sse::error(each.why).message());
@@ -1230,14 +1232,14 @@ TEST_CASE("what is refused leaves log, counts and cursors as they were, and wake
 }
 
 TEST_CASE("what is too old is not dropped by a publish that comes after close") {
-    channel news({.age = 100ms, .epoch = epoch});
+    channel news({.max_age = 100ms, .epoch = epoch});
     publish_numbers(news, 1, 2, at(0ms));
     news.close();
     const sse::publish_result result = news.publish({.data = "3"}, at(1h));
     CHECK(result.error == errc::channel_closed);
     CHECK(result.sequence == 0);
     CHECK(result.id().empty());
-    CHECK(show(news.stats()) == "published 2 held 2 subscribers 0 fell 0 lagging 0");
+    CHECK(show(news.stats()) == "published 2 held 2 subscribers 0 fell 0 behind 0");
     const message batch[] = {{.data = "3"}, {.id = "\n"}};
     CHECK(news.publish(std::span(batch).first(1)).error == errc::channel_closed);
     CHECK(news.publish(batch).error);
@@ -1258,12 +1260,12 @@ TEST_CASE("the hook is called once, and again only when a cursor has found nothi
     CHECK(rest(one) == "4");
     publish_numbers(news, 5, 7);
     CHECK(woken == 1);
-    one.consume(one.pending().size());  // it does not know that this is all
+    one.consume(one.next_bytes().size());  // it does not know that this is all
     publish_numbers(news, 8, 8);
     CHECK(woken == 1);
     CHECK(rest(one) == "8");
     CHECK(rest(two) == "4 5 6 7 8");
-    CHECK(one.pending().empty());
+    CHECK(one.next_bytes().empty());
     CHECK(woken == 1);
     const message batch[] = {{.data = "9"}, {.data = "10"}, {.data = "11"}};
     CHECK_FALSE(news.publish(batch).error);
@@ -1274,20 +1276,20 @@ TEST_CASE("the hook is called once, and again only when a cursor has found nothi
 
 TEST_CASE("a cursor that is behind, ended or has something does not wait") {
     int woken = 0;
-    channel news({.events = 2, .epoch = epoch, .wake_up = [&] { ++woken; }});
+    channel news({.max_events = 2, .epoch = epoch, .wake_up = [&] { ++woken; }});
     cursor behind = news.subscribe();
     publish_numbers(news, 1, 3);
-    CHECK(behind.pending().empty());
+    CHECK(behind.next_bytes().empty());
     CHECK(behind.state() == cursor_state::behind);
     cursor ended = news.subscribe();
     ended.end_here();
-    CHECK(ended.pending().empty());
+    CHECK(ended.next_bytes().empty());
     cursor has_some = news.subscribe(made(2));
-    CHECK_FALSE(has_some.pending().empty());
+    CHECK_FALSE(has_some.next_bytes().empty());
     publish_numbers(news, 4, 4);
     CHECK(woken == 0);
-    CHECK(behind.skip(true) == 4);
-    CHECK(behind.pending().empty());
+    CHECK(behind.skip(sse::skip_to::latest) == 4);
+    CHECK(behind.next_bytes().empty());
     publish_numbers(news, 5, 5);
     CHECK(woken == 1);
 }
@@ -1297,7 +1299,7 @@ TEST_CASE("one that waits for other types is woken all the same, and waits again
     channel news({.epoch = epoch, .wake_up = [&] { ++woken; }});
     cursor reader = news.subscribe({}, {.types = {"x"}});
     for (int i = 1; i <= 3; ++i) {
-        CHECK(reader.pending().empty());
+        CHECK(reader.next_bytes().empty());
         CHECK_FALSE(news.publish({.data = "y"}).error);
         CHECK(woken == i);
     }
@@ -1308,14 +1310,14 @@ TEST_CASE("close wakes, once; destroying the channel does not") {
     {
         channel news({.wake_up = [&] { ++woken; }});
         cursor reader = news.subscribe();
-        CHECK(reader.pending().empty());
+        CHECK(reader.next_bytes().empty());
         news.close();
         CHECK(woken == 1);
         news.close();
         CHECK(woken == 1);
         channel other({.wake_up = [&] { ++woken; }});
         reader = other.subscribe();
-        CHECK(reader.pending().empty());
+        CHECK(reader.next_bytes().empty());
     }
     CHECK(woken == 1);
 }
@@ -1338,7 +1340,7 @@ TEST_CASE("no lock is held in the hook: it may use the channel") {
                   }});
     self = &news;
     reader = news.subscribe();
-    CHECK(reader.pending().empty());
+    CHECK(reader.next_bytes().empty());
     CHECK_FALSE(news.publish({.data = "1"}).error);
     CHECK(received == "1 from within 1 from within 2 ");
     CHECK(rest(reader) == "from within 3");
@@ -1351,11 +1353,11 @@ TEST_CASE("what the hook throws passes through publish, and the event is publish
                       if (throws) throw std::runtime_error("hook");
                   }});
     cursor reader = news.subscribe();
-    CHECK(reader.pending().empty());
+    CHECK(reader.next_bytes().empty());
     CHECK_THROWS_AS(static_cast<void>(news.publish({.data = "1"})), std::runtime_error);
     CHECK(rest(reader) == "1");
     CHECK_THROWS_AS(news.close(), std::runtime_error);
-    CHECK(reader.pending().empty());
+    CHECK(reader.next_bytes().empty());
     CHECK(reader.state() == cursor_state::ended);
     throws = false;
     news.close();
@@ -1367,7 +1369,7 @@ TEST_CASE("a hook that has thrown is called again for the next event") {
                       if (++calls == 1) throw std::runtime_error("hook");
                   }});
     cursor reader = news.subscribe();
-    CHECK(reader.pending().empty());
+    CHECK(reader.next_bytes().empty());
     CHECK_THROWS_AS(static_cast<void>(news.publish({.data = "1"})), std::runtime_error);
     CHECK_FALSE(news.publish({.data = "2"}).error);
     CHECK(calls == 2);
@@ -1397,7 +1399,7 @@ TEST_CASE("where memory runs out nothing is published, and both sides go on when
             CHECK((allowed > 0 || has_failed));
             if (!has_failed) continue;
             CHECK(show(news.stats()) == before);
-            CHECK(reader.pending().empty());
+            CHECK(reader.next_bytes().empty());
             CHECK(reader.state() == cursor_state::following);
             CHECK(everything(news) == "1");
             test::heap.allowed = 0;
@@ -1414,17 +1416,17 @@ TEST_CASE("cursors stuck in the midst of events that have left keep what is left
     constexpr std::size_t stuck = 300;
     const std::string data(200, 'x');
     const count since;
-    channel news({.events = SIZE_MAX, .bytes = bound, .epoch = epoch});
+    channel news({.max_events = SIZE_MAX, .max_bytes = bound, .epoch = epoch});
     std::vector<cursor> readers;
     for (std::size_t i = 0; i < stuck; ++i) {
         readers.push_back(news.subscribe());
         for (int published = 0; published < 300; ++published) CHECK_FALSE(news.publish({.data = data}).error);
-        REQUIRE(readers.back().pending().size() > 1);
+        REQUIRE(readers.back().next_bytes().size() > 1);
         readers.back().consume(1);
-        for (cursor& each : readers) static_cast<void>(each.pending());
+        for (cursor& each : readers) static_cast<void>(each.next_bytes());
     }
     for (int i = 0; i < 10'000; ++i) CHECK_FALSE(news.publish({.data = data}).error);
-    for (cursor& each : readers) static_cast<void>(each.pending());
+    for (cursor& each : readers) static_cast<void>(each.next_bytes());
     CHECK(news.stats().held_bytes <= bound);
     CHECK(since.bytes() <= bound + stuck * 1000);
     CHECK(rest(readers.front()) == data);  // of the first event
@@ -1436,16 +1438,16 @@ TEST_CASE("the rest of a large event that has left stays where it is, and is tak
     for (const std::size_t size : {3000u, 30'000u}) {
         const std::string data(size, 'x');
         for (const std::size_t step : {1u, 7u, 1000u, 100'000u}) {
-            channel news({.events = 1, .bytes = 200'000, .epoch = epoch});
+            channel news({.max_events = 1, .max_bytes = 200'000, .epoch = epoch});
             cursor reader = news.subscribe();
             CHECK_FALSE(news.publish({.data = data}).error);
-            std::string received(reader.pending().substr(0, 20));
+            std::string received(reader.next_bytes().substr(0, 20));
             reader.consume(20);
             for (int i = 0; i < 100; ++i) CHECK_FALSE(news.publish({.data = data}).error);
-            for (std::string_view bytes; !(bytes = reader.pending()).empty();) {
+            for (std::string_view bytes; !(bytes = reader.next_bytes()).empty();) {
                 CHECK(reader.in_event());
                 cursor moved = std::move(reader);
-                bytes = moved.pending().substr(0, step);
+                bytes = moved.next_bytes().substr(0, step);
                 received += bytes;
                 moved.consume(bytes.size());
                 reader = std::move(moved);
@@ -1453,58 +1455,58 @@ TEST_CASE("the rest of a large event that has left stays where it is, and is tak
             CHECK(received == sse::encode({.data = data, .id = made(1)}));
             CHECK(reader.state() == cursor_state::behind);
             CHECK(reader.skip() == 99);
-            CHECK(reader.pending() == sse::encode({.data = data, .id = made(101)}));
+            CHECK(reader.next_bytes() == sse::encode({.data = data, .id = made(101)}));
         }
     }
 }
 
 TEST_CASE("a cursor that is at its end is not behind, and skips nothing") {
-    channel news({.events = 2, .epoch = epoch});
+    channel news({.max_events = 2, .epoch = epoch});
     cursor reader = news.subscribe();
     publish_numbers(news, 1, 1);
     reader.end_here();
     CHECK(drain(reader) != "");
     publish_numbers(news, 2, 9);
-    CHECK_FALSE(reader.is_behind());
-    CHECK(reader.pending().empty());
+    CHECK_FALSE(reader.mark_if_behind());
+    CHECK(reader.next_bytes().empty());
     CHECK(reader.state() == cursor_state::ended);
     CHECK(reader.skip() == 0);
-    CHECK(reader.pending().empty());
+    CHECK(reader.next_bytes().empty());
     CHECK(news.stats().fell_behind == 0);
 }
 
 TEST_CASE("a cursor in the midst of the last event that has left is not behind, of one before it is") {
-    channel news({.events = 2, .epoch = epoch});
+    channel news({.max_events = 2, .epoch = epoch});
     cursor reader = news.subscribe();
     publish_numbers(news, 1, 1);
-    REQUIRE(reader.pending().size() > 1);
+    REQUIRE(reader.next_bytes().size() > 1);
     reader.consume(1);
     publish_numbers(news, 2, 3);
-    CHECK_FALSE(reader.is_behind());
+    CHECK_FALSE(reader.mark_if_behind());
     publish_numbers(news, 4, 4);
-    CHECK(reader.is_behind());
-    CHECK(reader.is_behind());
+    CHECK(reader.mark_if_behind());
+    CHECK(reader.mark_if_behind());
     CHECK(news.stats().fell_behind == 1);
     CHECK(reader.in_event());  // and what is left of it is given
-    CHECK_FALSE(reader.pending().empty());
+    CHECK_FALSE(reader.next_bytes().empty());
 }
 
 TEST_CASE("one that would have been behind, but had been given enough, has caught up") {
     for (const bool ends : {false, true}) {
         CAPTURE(ends);
-        channel news({.events = 2, .epoch = epoch});
+        channel news({.max_events = 2, .epoch = epoch});
         cursor reader = news.subscribe();
         publish_numbers(news, 1, 2);
-        const std::size_t given = reader.pending().size();
+        const std::size_t given = reader.next_bytes().size();
         if (ends) reader.end_here();
         publish_numbers(news, 3, 4);
-        CHECK(reader.is_behind());
+        CHECK(reader.mark_if_behind());
         CHECK(reader.state() == cursor_state::behind);
-        CHECK(news.stats().lagging == 1);
+        CHECK(news.stats().behind == 1);
         reader.consume(given);
         CHECK(rest(reader) == (ends ? "" : "3 4"));
         CHECK(reader.state() == (ends ? cursor_state::ended : cursor_state::following));
-        CHECK(news.stats().lagging == 0);
+        CHECK(news.stats().behind == 0);
     }
 }
 
@@ -1527,44 +1529,44 @@ TEST_CASE("48 bits of the epoch count") {
 // Counting
 
 TEST_CASE("each figure, step by step") {
-    channel news({.events = 3, .epoch = epoch});
-    CHECK(show(news.stats()) == "published 0 held 0 subscribers 0 fell 0 lagging 0");
+    channel news({.max_events = 3, .epoch = epoch});
+    CHECK(show(news.stats()) == "published 0 held 0 subscribers 0 fell 0 behind 0");
     CHECK(news.stats().held_bytes == 0);
     cursor one = news.subscribe();
-    CHECK(show(news.stats()) == "published 0 held 0 subscribers 1 fell 0 lagging 0");
+    CHECK(show(news.stats()) == "published 0 held 0 subscribers 1 fell 0 behind 0");
     publish_numbers(news, 1, 2);
-    CHECK(show(news.stats()) == "published 2 held 2 subscribers 1 fell 0 lagging 0");
+    CHECK(show(news.stats()) == "published 2 held 2 subscribers 1 fell 0 behind 0");
     CHECK(news.stats().held_bytes >= 2 * sse::encoded_size({.data = "1", .id = made(1)}));
     publish_numbers(news, 3, 5);
-    CHECK(show(news.stats()) == "published 5 held 3 subscribers 1 fell 0 lagging 0");  // it has not noticed
-    CHECK(one.pending().empty());
-    CHECK(show(news.stats()) == "published 5 held 3 subscribers 1 fell 1 lagging 1");
-    CHECK(one.pending().empty());
-    CHECK(show(news.stats()) == "published 5 held 3 subscribers 1 fell 1 lagging 1");
+    CHECK(show(news.stats()) == "published 5 held 3 subscribers 1 fell 0 behind 0");  // it has not noticed
+    CHECK(one.next_bytes().empty());
+    CHECK(show(news.stats()) == "published 5 held 3 subscribers 1 fell 1 behind 1");
+    CHECK(one.next_bytes().empty());
+    CHECK(show(news.stats()) == "published 5 held 3 subscribers 1 fell 1 behind 1");
     cursor two = news.subscribe(made(0));
-    CHECK(show(news.stats()) == "published 5 held 3 subscribers 2 fell 1 lagging 1");
+    CHECK(show(news.stats()) == "published 5 held 3 subscribers 2 fell 1 behind 1");
     static_cast<void>(one.skip());
-    CHECK(show(news.stats()) == "published 5 held 3 subscribers 2 fell 1 lagging 0");
+    CHECK(show(news.stats()) == "published 5 held 3 subscribers 2 fell 1 behind 0");
     publish_numbers(news, 6, 8);
-    CHECK(one.pending().empty());
-    CHECK(two.pending().empty());
-    CHECK(show(news.stats()) == "published 8 held 3 subscribers 2 fell 3 lagging 2");
+    CHECK(one.next_bytes().empty());
+    CHECK(two.next_bytes().empty());
+    CHECK(show(news.stats()) == "published 8 held 3 subscribers 2 fell 3 behind 2");
     one = cursor();
-    CHECK(show(news.stats()) == "published 8 held 3 subscribers 1 fell 3 lagging 1");
-    static_cast<void>(two.skip(true));
-    static_cast<void>(two.skip(true));
-    CHECK(show(news.stats()) == "published 8 held 3 subscribers 1 fell 3 lagging 0");
+    CHECK(show(news.stats()) == "published 8 held 3 subscribers 1 fell 3 behind 1");
+    static_cast<void>(two.skip(sse::skip_to::latest));
+    static_cast<void>(two.skip(sse::skip_to::latest));
+    CHECK(show(news.stats()) == "published 8 held 3 subscribers 1 fell 3 behind 0");
     news.close();
-    CHECK(two.pending().empty());
-    CHECK(show(news.stats()) == "published 8 held 3 subscribers 1 fell 3 lagging 0");
+    CHECK(two.next_bytes().empty());
+    CHECK(show(news.stats()) == "published 8 held 3 subscribers 1 fell 3 behind 0");
     two = cursor();
-    CHECK(show(news.stats()) == "published 8 held 3 subscribers 0 fell 3 lagging 0");
+    CHECK(show(news.stats()) == "published 8 held 3 subscribers 0 fell 3 behind 0");
 }
 
 TEST_CASE("a part of the log that a cursor stopped in goes when the last such cursor leaves it") {
     const count since;
     {
-        channel news({.events = SIZE_MAX, .bytes = 80'000, .epoch = epoch});
+        channel news({.max_events = SIZE_MAX, .max_bytes = 80'000, .epoch = epoch});
         const auto fill = [&] {
             for (int i = 0; i < 2000; ++i)
                 CHECK_FALSE(news.publish({.data = "some bytes, so that the log is full soon"}).error);
@@ -1572,7 +1574,7 @@ TEST_CASE("a part of the log that a cursor stopped in goes when the last such cu
         fill();
         const auto begin = [&] {
             cursor reader = news.subscribe(made(news.stats().published - 1));
-            reader.consume(reader.pending().size() - 1);
+            reader.consume(reader.next_bytes().size() - 1);
             return reader;
         };
         cursor one = begin();
@@ -1587,10 +1589,10 @@ TEST_CASE("a part of the log that a cursor stopped in goes when the last such cu
         CHECK(news.stats().held_bytes <= 90'000);
         const std::size_t before = news.stats().held_bytes;
         const std::size_t heap_before = since.bytes();
-        CHECK(one.pending().size() == 1);
+        CHECK(one.next_bytes().size() == 1);
         one = cursor();
         CHECK(news.stats().held_bytes == before);  // the other is in there still
-        CHECK(two.pending().size() == 1);
+        CHECK(two.next_bytes().size() == 1);
         two = cursor();
         CHECK(news.stats().held_bytes + 5000 < before);
         CHECK(heap_before - since.bytes() == before - news.stats().held_bytes);
@@ -1611,7 +1613,7 @@ TEST_CASE("a part of the log that a cursor stopped in goes when the last such cu
 }
 
 TEST_CASE("and when that cursor finds that it is behind") {
-    channel news({.events = SIZE_MAX, .bytes = 80'000, .epoch = epoch});
+    channel news({.max_events = SIZE_MAX, .max_bytes = 80'000, .epoch = epoch});
     const auto fill = [&] {
         for (int i = 0; i < 4000; ++i)
             CHECK_FALSE(news.publish({.data = "some bytes, so that the log is full soon"}).error);
@@ -1620,22 +1622,22 @@ TEST_CASE("and when that cursor finds that it is behind") {
     for (int i = 0; i < 10; ++i) {
         fill();
         readers.push_back(news.subscribe(made(news.stats().published - 1)));
-        CHECK_FALSE(readers.back().pending().empty());
+        CHECK_FALSE(readers.back().next_bytes().empty());
     }
     fill();
     CHECK(news.stats().held_bytes > 80'000 + 9 * 9'000);
     for (cursor& each : readers) {
-        CHECK(each.pending().empty());
+        CHECK(each.next_bytes().empty());
         CHECK(each.state() == cursor_state::behind);
     }
     CHECK(news.stats().held_bytes <= 80'000);
-    CHECK(news.stats().lagging == 10);
+    CHECK(news.stats().behind == 10);
     const std::uint64_t oldest = news.stats().published + 1 - news.stats().held_events;
     CHECK(readers.front().skip() == oldest - 4000);
     CHECK(readers.front().last_event_id() == made(oldest - 1));
-    CHECK_FALSE(readers.front().pending().empty());
+    CHECK_FALSE(readers.front().next_bytes().empty());
     readers.clear();
-    CHECK(news.stats().lagging == 0);
+    CHECK(news.stats().behind == 0);
 }
 
 TEST_CASE("ten thousand channels that nobody has published to are a few hundred bytes each") {
@@ -1668,7 +1670,7 @@ TEST_CASE("no allocation once the log has been full") {
         for (const bool has_own_ids : {false, true}) {
             CAPTURE(bounds.events);
             CAPTURE(has_own_ids);
-            channel news({.events = bounds.events, .bytes = bounds.bytes});
+            channel news({.max_events = bounds.events, .max_bytes = bounds.bytes});
             cursor follower = news.subscribe();
             cursor choosy = news.subscribe({}, {.types = {"x"}});
             std::uint64_t number = 0;
@@ -1684,9 +1686,9 @@ TEST_CASE("no allocation once the log has been full") {
                 const message batch[] = {sent, sent};
                 errors += number % 2 == 0 ? bool(news.publish(sent).error) : bool(news.publish(batch).error);
                 for (cursor* const each : {&follower, &choosy}) {
-                    while (!each->pending().empty()) {
-                        bytes += each->pending().size();
-                        each->consume(each->pending().size());
+                    while (!each->next_bytes().empty()) {
+                        bytes += each->next_bytes().size();
+                        each->consume(each->next_bytes().size());
                     }
                     if (each->state() == cursor_state::behind) static_cast<void>(each->skip());
                 }
@@ -1700,8 +1702,8 @@ TEST_CASE("no allocation once the log has been full") {
                 cursor comes = news.subscribe("no such ID");
                 cursor goes = std::move(comes);
                 goes.end_here();
-                static_cast<void>(goes.pending());
-                static_cast<void>(goes.skip(true));
+                static_cast<void>(goes.next_bytes());
+                static_cast<void>(goes.skip(sse::skip_to::latest));
                 static_cast<void>(news.stats());
                 news.trim();
             }
@@ -1714,7 +1716,7 @@ TEST_CASE("no allocation once the log has been full") {
 
 TEST_CASE("nor where the bytes are the bound and sizes vary") {
     const std::string text(3000, 'x');
-    channel news({.events = SIZE_MAX, .bytes = 100'000});
+    channel news({.max_events = SIZE_MAX, .max_bytes = 100'000});
     std::mt19937 random(11);
     const auto publish = [&] {
         const std::size_t size = random() % (random() % 10 == 0 ? text.size() : 100);

@@ -44,8 +44,8 @@ struct row {
     row& told(std::vector<notification> log) { return log_ = std::move(log), *this; }
 
     // How it is parsed:
-    row& replace() { return how_.text = sse::text::replace, *this; }
-    row& deliver() { return how_.at_end = sse::at_end::deliver, *this; }
+    row& replace() { return how_.invalid_utf8 = sse::invalid_utf8::replace, *this; }
+    row& deliver() { return how_.unfinished_event = sse::unfinished_event::deliver, *this; }
     row& limit(std::size_t bytes) { return how_.max_event_bytes = bytes, *this; }
     row& resumed(std::string id) { return how_.last_event_id = std::move(id), *this; }
 
@@ -79,8 +79,8 @@ void check(const row& r) {
         if (std::isalnum(static_cast<unsigned char>(c)) == 0) c = '-';
     }
     std::ofstream file(std::string(std::getenv("SSE_SEEDS")) + '/' + name, std::ios::binary);
-    if (r.how_.text == sse::text::replace) file << "r ";
-    if (r.how_.at_end == sse::at_end::deliver) file << "d ";
+    if (r.how_.invalid_utf8 == sse::invalid_utf8::replace) file << "r ";
+    if (r.how_.unfinished_event == sse::unfinished_event::deliver) file << "d ";
     if (r.how_.max_event_bytes != test::setup{}.max_event_bytes) file << 'l' << r.how_.max_event_bytes << ' ';
     if (!r.how_.last_event_id.empty()) file << 'i' << r.how_.last_event_id;
     file << '\n' << r.stream_;
@@ -542,7 +542,8 @@ TEST_CASE("web-platform-tests, eventsource") {
         row("format-newlines.any.js", "data:test\r\ndata\ndata:test\r\n\r\n", {{"test\n\ntest"}}),
         row("format-null-character.any.js", "data:" + nul + "\n\n\n\n\n", {{nul}}),
         row("format-utf-8.any.js", "data:ok" + ellipsis + "\n\n\n", {{"ok" + ellipsis}}),
-        row("format-utf-8.any.js, with text::replace", "data:ok" + ellipsis + "\n\n\n", {{"ok" + ellipsis}})
+        row("format-utf-8.any.js, with invalid_utf8::replace", "data:ok" + ellipsis + "\n\n\n",
+            {{"ok" + ellipsis}})
             .replace(),
     });
 }

@@ -44,8 +44,8 @@ public:
 
     test::setup how(std::size_t stream_size) {
         test::setup result;
-        if (one_in(2)) result.text = sse::text::replace;
-        if (one_in(2)) result.at_end = sse::at_end::deliver;
+        if (one_in(2)) result.invalid_utf8 = sse::invalid_utf8::replace;
+        if (one_in(2)) result.unfinished_event = sse::unfinished_event::deliver;
         if (one_in(2)) result.max_event_bytes = one_in(2) ? below(24) : below(stream_size + 24);
         if (one_in(4)) result.last_event_id = pick(values);
         return result;
@@ -249,7 +249,9 @@ TEST_CASE("the parser agrees with the reference on every short stream") {
     std::size_t count = 1;
     for (std::size_t i = 0; i < length; ++i) count *= pieces.size();
 
-    const test::setup how{.text = sse::text::replace, .at_end = sse::at_end::deliver, .last_event_id = "0"};
+    const test::setup how{.invalid_utf8 = sse::invalid_utf8::replace,
+                          .unfinished_event = sse::unfinished_event::deliver,
+                          .last_event_id = "0"};
     for (std::size_t number = 0; number < count; ++number) {
         std::string stream = "data:1\r";
         for (std::size_t i = 0, rest = number; i < length; ++i, rest /= pieces.size())

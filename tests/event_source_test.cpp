@@ -23,17 +23,17 @@ namespace {
 
 using namespace std::chrono_literals;
 using time_point = sse::event_source::time_point;
-using sse::source_step;
+using sse::event_source;
 
 /// A source, the loop around it, and a log of what its listeners hear.
 struct client {
     explicit client(sse::event_source_options options) : source(filled(std::move(options))) {
         source.on_open([this] { log.emplace_back("open"); });
-        source.on_error([this](const sse::source_error& error) {
+        source.on_error([this](const event_source::failure& error) {
             const std::string when = error.retry_in ? std::to_string(error.retry_in->count()) : "never";
             log.push_back(fmt::format("{} {} {}", name(error.code), error.status, when));
         });
-        source.on_message([this](const sse::source_event& event) {
+        source.on_message([this](const event_source::event_view& event) {
             log.push_back(fmt::format("message {} {} {}", event.data, event.last_event_id, event.origin));
         });
         source.on_comment([this](std::string_view text) { log.push_back(fmt::format("comment {}", text)); });
@@ -63,24 +63,24 @@ struct client {
     /// Lets time pass up to the next attempt. \return the request, or nullptr where there is none
     const sse::request* connect() {
         for (;;) {
-            const sse::source_task task = source.next(now);
-            if (task.step == source_step::connect) return task.request;
-            if (task.step != source_step::wait) return nullptr;
+            const event_source::task task = source.next(now);
+            if (task.step == event_source::step::connect) return task.request;
+            if (task.step != event_source::step::wait) return nullptr;
             now = *task.until;
         }
     }
 
     void answer(int status, std::initializer_list<sse::header> headers = {}) {
-        source.got_response({.status = status, .headers = headers}, now);
+        source.handle_response({.status = status, .headers = headers}, now);
     }
     void accept() { answer(200, {{"Content-Type", "text/event-stream"}}); }
     void connect_and_accept() {
         REQUIRE(connect() != nullptr);
         accept();
     }
-    void send(std::string_view bytes) { source.got_bytes(bytes, now); }
-    void end() { source.got_end(now); }
-    void refuse() { source.got_error(std::make_error_code(std::errc::connection_refused), now); }
+    void send(std::string_view bytes) { source.handle_bytes(bytes, now); }
+    void end() { source.handle_end(now); }
+    void refuse() { source.handle_error(std::make_error_code(std::errc::connection_refused), now); }
 
     std::vector<std::string> take_log() { return std::exchange(log, {}); }
 
@@ -118,7 +118,7 @@ TEST_CASE("a stream is asked for, opened, read, and asked for again behind its l
     CHECK(request->method == "GET");
     CHECK(to_string(request->url) == "http://a.example/stream");
     CHECK(request->headers == sse::headers{{"Accept", "text/event-stream"}, {"Cache-Control", "no-cache"}});
-    CHECK(it.source.next(it.now).step == source_step::read);
+    CHECK(it.source.next(it.now).step == event_source::step::read);
 
     it.accept();
     CHECK(it.source.ready_state() == sse::ready_state::open);
@@ -128,7 +128,7 @@ TEST_CASE("a stream is asked for, opened, read, and asked for again behind its l
     CHECK(it.source.ready_state() == sse::ready_state::connecting);
     CHECK(it.take_log() == strings{"open", "message one 7 http://a.example", "comment there", "retry 50",
                                    "message two 7 http://a.example", "ended 0 50"});
-    CHECK(it.source.next(it.now).step == source_step::wait);
+    CHECK(it.source.next(it.now).step == event_source::step::wait);
     CHECK(value_of(it.connect(), "Last-Event-ID") == "7");
 }
 
@@ -156,7 +156,7 @@ TEST_CASE("what each response means") {
         if (each.type.empty()) it.answer(each.status);
         else it.answer(each.status, {{"content-type", std::string(each.type)}});
         CHECK(it.log == strings{std::string(each.heard)});
-        CHECK((it.source.next(it.now).step == source_step::finished) == each.is_final);
+        CHECK((it.source.next(it.now).step == event_source::step::finished) == each.is_final);
         CHECK((it.source.ready_state() == sse::ready_state::closed) == each.is_final);
         CHECK(static_cast<bool>(it.source.error()) == each.is_final);
     }
@@ -180,7 +180,7 @@ TEST_CASE("each input is of use in the states where it makes sense, and is ignor
         REQUIRE(it.connect() != nullptr);
         it.refuse();
     };
-    const auto go_on = [](client& it) { CHECK(it.source.next(it.now).step == source_step::read); };
+    const auto go_on = [](client& it) { CHECK(it.source.next(it.now).step == event_source::step::read); };
     const auto request = [&](client& it) {
         REQUIRE(it.connect() != nullptr);
         go_on(it);
@@ -194,15 +194,15 @@ TEST_CASE("each input is of use in the states where it makes sense, and is ignor
     struct state {
         const char* name;
         std::function<void(client&)> reach;
-        source_step step;
+        event_source::step step;
         sse::ready_state ready_state;
     };
     const std::vector<state> states = {
-        {"ready", nothing, source_step::connect, sse::ready_state::connecting},
-        {"waiting", wait, source_step::wait, sse::ready_state::connecting},
-        {"requesting", request, source_step::read, sse::ready_state::connecting},
-        {"open", open, source_step::read, sse::ready_state::open},
-        {"closed", close, source_step::finished, sse::ready_state::closed},
+        {"ready", nothing, event_source::step::connect, sse::ready_state::connecting},
+        {"waiting", wait, event_source::step::wait, sse::ready_state::connecting},
+        {"requesting", request, event_source::step::read, sse::ready_state::connecting},
+        {"open", open, event_source::step::read, sse::ready_state::open},
+        {"closed", close, event_source::step::finished, sse::ready_state::closed},
     };
     struct input {
         const char* name;
@@ -224,7 +224,7 @@ TEST_CASE("each input is of use in the states where it makes sense, and is ignor
         {"end", [](client& it) { it.end(); }, {"ready", "waiting", "waiting", "waiting", "closed"}},
         {"error", [](client& it) { it.refuse(); }, {"ready", "waiting", "waiting", "waiting", "closed"}},
         {"fatal error",
-         [](client& it) { it.source.got_fatal_error(sse::errc::tls_unavailable); },
+         [](client& it) { it.source.handle_fatal_error(sse::errc::tls_unavailable); },
          {"ready", "waiting", "closed", "closed", "closed"}},
         {"time", [](client& it) { it.now += 1h; }, {"ready", "ready", "waiting", "open", "closed"}},
         {"close", [](client& it) { it.source.close(); }, {"closed", "closed", "closed", "closed", "closed"}},
@@ -259,26 +259,26 @@ TEST_CASE("each input is of use in the states where it makes sense, and is ignor
 
 TEST_CASE("the table of transitions has no way but those") {
     using sse::detail::next_state;
-    using enum sse::detail::source_state;
-    using enum sse::detail::source_input;
-    for (const auto from : {waiting, ready, requesting, open, sse::detail::source_state::closed}) {
+    using enum sse::detail::event_source_state;
+    using enum sse::detail::event_source_input;
+    for (const auto from : {waiting, ready, requesting, open, sse::detail::event_source_state::closed}) {
         CAPTURE(static_cast<int>(from));
-        const bool is_closed = from == sse::detail::source_state::closed;
+        const bool is_closed = from == sse::detail::event_source_state::closed;
         CHECK(next_state(from, restart) == ready);
-        CHECK(next_state(from, over) == sse::detail::source_state::closed);
-        CHECK(next_state(from, sse::detail::source_input::time) == (from == waiting ? ready : from));
+        CHECK(next_state(from, over) == sse::detail::event_source_state::closed);
+        CHECK(next_state(from, sse::detail::event_source_input::time) == (from == waiting ? ready : from));
         CHECK(next_state(from, sent) == (from == ready ? requesting : from));
         CHECK(next_state(from, accepted) == (from == requesting ? open : from));
         CHECK(next_state(from, redirect) == (from == requesting ? ready : from));
         CHECK(next_state(from, lost) == (from == requesting || from == open ? waiting : from));
-        CHECK((is_closed || next_state(from, lost) != sse::detail::source_state::closed));
+        CHECK((is_closed || next_state(from, lost) != sse::detail::event_source_state::closed));
     }
 }
 
 TEST_CASE("what another attempt could not mend is final") {
     client it({});
     it.connect_and_accept();
-    it.source.got_fatal_error(sse::errc::tls_unavailable);
+    it.source.handle_fatal_error(sse::errc::tls_unavailable);
     CHECK(it.log.back().ends_with(" 0 never"));
     CHECK(it.connect() == nullptr);
     CHECK(it.source.error() == sse::errc::tls_unavailable);
@@ -293,7 +293,7 @@ TEST_CASE("a pause is waited to its end, and grows while attempts fail") {
         it.refuse();
         const time_point due = it.now + 3s + std::chrono::milliseconds(most);
         it.now = due - 1ns;
-        CHECK(it.source.next(it.now).step == source_step::wait);
+        CHECK(it.source.next(it.now).step == event_source::step::wait);
         it.now = due;
     }
     CHECK(it.source.failures() == 7);
@@ -322,7 +322,7 @@ TEST_CASE("a server that closes at once, for ever, with retry: 0, meets patience
         it.send("retry: 0\n\n");
         it.end();
         ++attempts;
-        if (it.source.next(it.now).step == source_step::wait) it.now = *it.source.next(it.now).until;
+        if (it.source.next(it.now).step == event_source::step::wait) it.now = *it.source.next(it.now).until;
     }
     CHECK(attempts < 60);
 }
@@ -351,9 +351,9 @@ TEST_CASE("a source of randomness that throws harms nothing") {
     client it({.random = []() -> std::uint64_t { throw std::runtime_error("none"); }});
     it.connect_and_accept();
     CHECK_THROWS_AS(it.end(), std::runtime_error);
-    CHECK(it.source.next(it.now).step == source_step::read);
+    CHECK(it.source.next(it.now).step == event_source::step::read);
     it.source.close();
-    CHECK(it.source.next(it.now).step == source_step::finished);
+    CHECK(it.source.next(it.now).step == event_source::step::finished);
 }
 
 TEST_CASE("no response within the timeout is a failure") {
@@ -361,7 +361,7 @@ TEST_CASE("no response within the timeout is a failure") {
     REQUIRE(it.connect() != nullptr);
     CHECK(it.source.next(it.now).until == time_point(5s));
     it.now = time_point(5s);
-    CHECK(it.source.next(it.now).step == source_step::wait);
+    CHECK(it.source.next(it.now).step == event_source::step::wait);
     CHECK(it.log == strings{"timeout 0 3000"});
     it.accept();  // too late
     CHECK(it.source.ready_state() == sse::ready_state::connecting);
@@ -372,12 +372,12 @@ TEST_CASE("the watchdog is fed by any byte, and bites in silence") {
     it.connect_and_accept();
     for (int i = 0; i < 5; ++i) {
         it.now += 9s;
-        CHECK(it.source.next(it.now).step == source_step::read);
+        CHECK(it.source.next(it.now).step == event_source::step::read);
         it.send(":");
     }
     CHECK(it.source.next(it.now).until == it.now + 10s);
     it.now += 10s;
-    CHECK(it.source.next(it.now).step == source_step::wait);
+    CHECK(it.source.next(it.now).step == event_source::step::wait);
     CHECK(it.log.back() == "timeout 0 3000");
 }
 
@@ -386,14 +386,14 @@ TEST_CASE("silence is counted from when the loop asks: a slow listener or hook i
     client it(
         {.renew_headers = [&](sse::headers&) { *now += 1min; }, .response_timeout = 5s, .idle_timeout = 5s});
     now = &it.now;
-    it.source.on_message([&](const sse::source_event&) { it.now += 1min; });
+    it.source.on_message([&](const event_source::event_view&) { it.now += 1min; });
     REQUIRE(it.connect() != nullptr);
     CHECK(it.source.next(it.now).until == it.now + 5s);
     it.accept();
     it.send("data: x\n\n");
     CHECK(it.source.next(it.now).until == it.now + 5s);
     it.now += 5s;
-    CHECK(it.source.next(it.now).step == source_step::wait);
+    CHECK(it.source.next(it.now).step == event_source::step::wait);
 }
 
 TEST_CASE("without timeouts there is nothing to wait for but bytes") {
@@ -554,10 +554,10 @@ TEST_CASE("a hook that makes a header nobody may send is not obeyed, even if a l
     client it({.renew_headers = [&](sse::headers& headers) {
         headers.push_back({"A", ++hooked < 3 ? "b\r\nC: d" : "e"});
     }});
-    it.source.on_error([&](const sse::source_error&) { it.source.restart(); });
+    it.source.on_error([&](const event_source::failure&) { it.source.restart(); });
     for (int i = 1; i < 3; ++i) {
-        const sse::source_task task = it.source.next(it.now);
-        CHECK(task.step == source_step::wait);  // the loop goes round
+        const event_source::task task = it.source.next(it.now);
+        CHECK(task.step == event_source::step::wait);  // the loop goes round
         CHECK(task.until == it.now);
         CHECK(hooked == i);
     }
@@ -616,7 +616,7 @@ TEST_CASE("an ID from an earlier run is sent at once") {
 
 TEST_CASE("wrong options are named when the source is made") {
     const auto check = [](const sse::event_source_options& options) {
-        const sse::error error = sse::event_source::check(options);
+        const sse::error error = event_source::check(options);
         if (error) CHECK_THROWS_AS(sse::event_source{options}, std::system_error);
         else CHECK_NOTHROW(sse::event_source{options});
         return error;
@@ -641,10 +641,10 @@ TEST_CASE("wrong options are named when the source is made") {
 TEST_CASE("events go to those who asked for their type, in the order in which they asked") {
     client it({});
     strings heard;
-    it.source.on("tick", [&](const sse::source_event&) { heard.emplace_back("first"); });
-    it.source.on("tick", [&](const sse::source_event& event) {
+    it.source.on("tick", [&](const event_source::event_view&) { heard.emplace_back("first"); });
+    it.source.on("tick", [&](const event_source::event_view& event) {
         heard.push_back("second " + std::string(event.data));
-        it.source.on("tick", [&](const sse::source_event&) { heard.emplace_back("late"); });
+        it.source.on("tick", [&](const event_source::event_view&) { heard.emplace_back("late"); });
     });
     it.connect_and_accept();
     it.send("event: tick\ndata: 1\n\nevent: other\ndata: 2\n\n");
@@ -656,10 +656,10 @@ TEST_CASE("events go to those who asked for their type, in the order in which th
 TEST_CASE("those who asked for every type hear each event in their turn") {
     client it({});
     strings heard;
-    it.source.on("tick", [&](const sse::source_event&) { heard.emplace_back("tick"); });
+    it.source.on("tick", [&](const event_source::event_view&) { heard.emplace_back("tick"); });
     it.source.on_event(
-        [&](const sse::source_event& event) { heard.push_back("all " + std::string(event.type)); });
-    it.source.on_message([&](const sse::source_event&) { heard.emplace_back("message"); });
+        [&](const event_source::event_view& event) { heard.push_back("all " + std::string(event.type)); });
+    it.source.on_message([&](const event_source::event_view&) { heard.emplace_back("message"); });
     it.connect_and_accept();
     it.send("data: 1\n\nevent: tick\ndata: 2\n\n");
     CHECK(heard == strings{"all message", "message", "tick", "all tick"});
@@ -717,7 +717,7 @@ TEST_CASE("a terminal event ends it, and is not delivered") {
     it.connect_and_accept();
     it.send("data: a\n\ndata: [DONE]\n\ndata: b\n\n");
     CHECK(it.log == strings{"open", "message a  http://a.example"});
-    CHECK(it.source.next(it.now).step == source_step::finished);
+    CHECK(it.source.next(it.now).step == event_source::step::finished);
     CHECK_FALSE(it.source.error());
     CHECK(it.source.saw_terminal_event());
     it.source.restart();
@@ -728,7 +728,7 @@ TEST_CASE("a terminal event ends it, and is not delivered") {
     cut_short.connect_and_accept();
     cut_short.send("data: a\n\n");
     cut_short.end();
-    CHECK(cut_short.source.next(cut_short.now).step == source_step::finished);
+    CHECK(cut_short.source.next(cut_short.now).step == event_source::step::finished);
     CHECK_FALSE(cut_short.source.saw_terminal_event());
 }
 
@@ -754,14 +754,14 @@ TEST_CASE("a half event at the end is dropped, or delivered where that is asked 
     browser.end();
     CHECK(browser.log == strings{"open", "ended 0 3000"});
 
-    client llm({.reconnect_at_end = false, .at_end = sse::at_end::deliver});
+    client llm({.reconnect_at_end = false, .unfinished_event = sse::unfinished_event::deliver});
     llm.connect_and_accept();
     llm.send("data: half");
     llm.end();
     CHECK(llm.log == strings{"open", "message half  http://a.example"});
-    CHECK(llm.source.next(llm.now).step == source_step::finished);
+    CHECK(llm.source.next(llm.now).step == event_source::step::finished);
 
-    client broken({.at_end = sse::at_end::deliver});
+    client broken({.unfinished_event = sse::unfinished_event::deliver});
     broken.connect_and_accept();
     broken.send("data: half");
     broken.refuse();
@@ -776,7 +776,7 @@ TEST_CASE("an event beyond the limit ends it") {
     it.connect_and_accept();
     it.send("data: " + std::string(200, 'x'));
     CHECK(it.source.error() == sse::errc::event_too_large);
-    CHECK(it.source.next(it.now).step == source_step::finished);
+    CHECK(it.source.next(it.now).step == event_source::step::finished);
 }
 
 // From inside a listener
@@ -788,9 +788,10 @@ TEST_CASE("close and restart work from inside each listener, and nothing comes b
     };
     const std::vector<row> rows = {
         {"event",
-         [](auto& source, auto act) { source.on_message([=](const sse::source_event&) { act(); }); }},
+         [](auto& source, auto act) { source.on_message([=](const event_source::event_view&) { act(); }); }},
         {"open", [](auto& source, auto act) { source.on_open(act); }},
-        {"error", [](auto& source, auto act) { source.on_error([=](const sse::source_error&) { act(); }); }},
+        {"error",
+         [](auto& source, auto act) { source.on_error([=](const event_source::failure&) { act(); }); }},
         {"comment", [](auto& source, auto act) { source.on_comment([=](std::string_view) { act(); }); }},
         {"retry", [](auto& source, auto act) { source.on_retry([=](sse::milliseconds) { act(); }); }},
     };
@@ -806,13 +807,14 @@ TEST_CASE("close and restart work from inside each listener, and nothing comes b
                 if (restarts) it.source.restart();
                 else it.source.close();
             });
-            it.source.on("behind", [&](const sse::source_event&) { ++heard_behind; });
+            it.source.on("behind", [&](const event_source::event_view&) { ++heard_behind; });
             it.connect_and_accept();
             it.send("data: x\n: y\n\nretry: 5\nevent: message\ndata: z\n\nevent: behind\ndata: x\n\n");
             it.end();
             CHECK(acted == 1);
             CHECK(heard_behind == (std::string_view(each.name) == "error" ? 1 : 0));
-            CHECK(it.source.next(it.now).step == (restarts ? source_step::connect : source_step::finished));
+            CHECK(it.source.next(it.now).step ==
+                  (restarts ? event_source::step::connect : event_source::step::finished));
             if (!restarts) continue;
             it.accept();
             CHECK(it.source.ready_state() == (std::string_view(each.name) == "open"
@@ -831,18 +833,18 @@ TEST_CASE("the loop's functions do nothing inside a listener or a hook, whatever
             CAPTURE(deed);
             sse::event_source* source = nullptr;
             int acted = 0;
-            std::optional<sse::source_task> asked;
+            std::optional<event_source::task> asked;
             const auto act = [&](place here) {
                 if (here != where || acted++ != 0) return;
                 if (deed == 'r') source->restart();
                 if (deed == 'c') source->close();
                 asked = source->next(time_point(1h));
-                source->got_response({.status = 200, .headers = {{"Content-Type", "text/event-stream"}}},
-                                     time_point(1h));
-                source->got_bytes("data: forged\n\n", time_point(1h));
-                source->got_end(time_point(1h));
-                source->got_error(std::make_error_code(std::errc::io_error), time_point(1h));
-                source->got_fatal_error(sse::errc::tls_unavailable);
+                source->handle_response({.status = 200, .headers = {{"Content-Type", "text/event-stream"}}},
+                                        time_point(1h));
+                source->handle_bytes("data: forged\n\n", time_point(1h));
+                source->handle_end(time_point(1h));
+                source->handle_error(std::make_error_code(std::errc::io_error), time_point(1h));
+                source->handle_fatal_error(sse::errc::tls_unavailable);
                 if (deed == 't') throw std::runtime_error("bad");
             };
             client it({.renew_headers = [&](sse::headers&) { act(place::headers); },
@@ -862,13 +864,13 @@ TEST_CASE("the loop's functions do nothing inside a listener or a hook, whatever
                                return std::uint64_t{0};
                            }});
             source = &it.source;
-            it.source.on_event([&](const sse::source_event& event) {
+            it.source.on_event([&](const event_source::event_view& event) {
                 act(place::event);
                 CHECK(event.data == "two\nlines");
                 CHECK(event.last_event_id == "7");
             });
             it.source.on_open([&] { act(place::open); });
-            it.source.on_error([&](const sse::source_error&) { act(place::error); });
+            it.source.on_error([&](const event_source::failure&) { act(place::error); });
             it.source.on_comment([&](std::string_view) { act(place::comment); });
             it.source.on_retry([&](sse::milliseconds) { act(place::retry); });
             try {
@@ -882,14 +884,14 @@ TEST_CASE("the loop's functions do nothing inside a listener or a hook, whatever
             CHECK(it.source.received_bytes() <= 52);
             CHECK(asked->request == nullptr);
             if (deed == 'c') {
-                CHECK(asked->step == source_step::finished);
-                CHECK(it.source.next(it.now).step == source_step::finished);
+                CHECK(asked->step == event_source::step::finished);
+                CHECK(it.source.next(it.now).step == event_source::step::finished);
                 CHECK_FALSE(it.source.error());
                 continue;
             }
             // It is to ask again, and to keep the connection where there is one.
             const bool is_idle = deed == 'r' || where == place::headers || where == place::error;
-            CHECK(asked->step == (is_idle ? source_step::wait : source_step::read));
+            CHECK(asked->step == (is_idle ? event_source::step::wait : event_source::step::read));
             CHECK(asked->until == time_point(1h));
             for (const std::string& heard : it.take_log()) CHECK(heard.find("forged") == std::string::npos);
 
@@ -905,7 +907,7 @@ TEST_CASE("the loop's functions do nothing inside a listener or a hook, whatever
 TEST_CASE("a listener that starts anew and runs the loop joins no half event to the new connection's") {
     client it({});
     bool is_first = true;
-    it.source.on_message([&](const sse::source_event& event) {
+    it.source.on_message([&](const event_source::event_view& event) {
         if (!std::exchange(is_first, false)) return;
         it.source.restart();
         static_cast<void>(it.source.next(it.now));
@@ -933,7 +935,7 @@ TEST_CASE("what a listener has not been told of is asked for again, though it ha
         CHECK(it.log.back() == "message next 1 http://a.example");
     };
     client closing({});
-    closing.source.on_message([&](const sse::source_event& event) {
+    closing.source.on_message([&](const event_source::event_view& event) {
         if (event.data == "a") closing.source.close();
     });
     check(closing);
@@ -987,7 +989,7 @@ TEST_CASE("hooks may close the source, too, and nothing happens behind that") {
     source = &ending.source;
     ending.connect_and_accept();
     ending.send("data: x\n\n");
-    CHECK(ending.source.next(ending.now).step == source_step::connect);
+    CHECK(ending.source.next(ending.now).step == event_source::step::connect);
     CHECK_FALSE(ending.source.saw_terminal_event());
 }
 
@@ -1004,8 +1006,8 @@ TEST_CASE("once a listener has closed the source, those behind it are not called
     int opened = 0;
     int heard = 0;
     it.source.on_open([&] { ++opened; });
-    it.source.on_message([&](const sse::source_event&) { it.source.close(); });
-    it.source.on_message([&](const sse::source_event&) { ++heard; });
+    it.source.on_message([&](const event_source::event_view&) { it.source.close(); });
+    it.source.on_message([&](const event_source::event_view&) { ++heard; });
     it.connect_and_accept();
     it.send("data: x\n\n");
     CHECK(opened == 1);
@@ -1027,7 +1029,7 @@ TEST_CASE("once a listener has closed the source, those behind it are not called
 
 TEST_CASE("what comes behind the end that a listener made is no failure, be it beyond the limit") {
     client it({.max_event_bytes = 4});
-    it.source.on_message([&](const sse::source_event&) { it.source.close(); });
+    it.source.on_message([&](const event_source::event_view&) { it.source.close(); });
     it.connect_and_accept();
     it.send("data: 1234\n\ndata: 12345\n\n");
     CHECK(it.source.ready_state() == sse::ready_state::closed);
@@ -1037,10 +1039,10 @@ TEST_CASE("what comes behind the end that a listener made is no failure, be it b
 
 TEST_CASE("a listener that throws loses the stream, not the source") {
     client it({});
-    it.source.on("bad", [](const sse::source_event&) { throw std::runtime_error("bad"); });
+    it.source.on("bad", [](const event_source::event_view&) { throw std::runtime_error("bad"); });
     it.connect_and_accept();
     CHECK_THROWS_AS(it.send("id: 1\nevent: bad\ndata\n\nid: 2\ndata: lost\n\n"), std::runtime_error);
-    CHECK(it.source.next(it.now).step == source_step::wait);
+    CHECK(it.source.next(it.now).step == event_source::step::wait);
     CHECK(value_of(it.connect(), "Last-Event-ID") == "1");
     it.accept();
     it.send("id: 2\ndata: found\n\n");
@@ -1049,7 +1051,7 @@ TEST_CASE("a listener that throws loses the stream, not the source") {
 
 TEST_CASE("a listener that closes the source, and then throws, leaves it closed") {
     client it({});
-    it.source.on_message([&](const sse::source_event&) {
+    it.source.on_message([&](const event_source::event_view&) {
         it.source.close();
         throw std::runtime_error("bad");
     });
@@ -1076,7 +1078,7 @@ TEST_CASE("so does one of open that throws") {
     it.source.on_open([] { throw std::runtime_error("bad"); });
     REQUIRE(it.connect() != nullptr);
     CHECK_THROWS_AS(it.accept(), std::runtime_error);
-    CHECK(it.source.next(it.now).step == source_step::wait);
+    CHECK(it.source.next(it.now).step == event_source::step::wait);
     CHECK(it.source.failures() == 1);
 }
 
@@ -1088,9 +1090,9 @@ TEST_CASE("restart connects at once and resumes") {
     CHECK(value_of(it.connect(), "Last-Event-ID") == "5");
     it.refuse();
     it.source.restart();
-    CHECK(it.source.next(it.now).step == source_step::connect);
+    CHECK(it.source.next(it.now).step == event_source::step::connect);
     it.source.close();
-    CHECK(it.source.next(it.now).step == source_step::finished);
+    CHECK(it.source.next(it.now).step == event_source::step::finished);
     it.source.restart();
     it.connect_and_accept();
     it.send("data: y\n\n");
@@ -1110,7 +1112,7 @@ TEST_CASE("across any cuts each event is seen once, in order") {
         sse::event_source source({.url = "http://a/", .random = [] { return std::uint64_t{0}; }});
         std::size_t seen = 0;
         bool is_right = true;
-        source.on_message([&](const sse::source_event& event) {
+        source.on_message([&](const event_source::event_view& event) {
             ++seen;
             is_right = is_right && event.last_event_id == std::to_string(seen) &&
                        event.data.starts_with(event.last_event_id);
@@ -1118,16 +1120,16 @@ TEST_CASE("across any cuts each event is seen once, in order") {
         time_point now{};
         int connections = 0;
         while (seen < frames.size()) {
-            const sse::source_task task = source.next(now);
-            if (task.step == source_step::wait) {
+            const event_source::task task = source.next(now);
+            if (task.step == event_source::step::wait) {
                 now = *task.until;
                 continue;
             }
-            REQUIRE(task.step == source_step::connect);
+            REQUIRE(task.step == event_source::step::connect);
             REQUIRE(++connections < 10'000);
             const std::string_view id =
                 sse::find_header(task.request->headers, "Last-Event-ID").value_or("0");
-            source.got_response({.status = 200, .headers = {{"Content-Type", "text/event-stream"}}}, now);
+            source.handle_response({.status = 200, .headers = {{"Content-Type", "text/event-stream"}}}, now);
             std::string bytes;
             for (std::size_t i = std::stoul(std::string(id)); i < frames.size() && bytes.size() < 3000; ++i) {
                 bytes += frames[i];
@@ -1137,10 +1139,10 @@ TEST_CASE("across any cuts each event is seen once, in order") {
             while (!unsent.empty()) {
                 const std::string_view chunk = unsent.substr(0, 1 + random() % 300);
                 unsent.remove_prefix(chunk.size());
-                source.got_bytes(chunk, now);
+                source.handle_bytes(chunk, now);
             }
-            if (random() % 2 == 0) source.got_end(now);
-            else source.got_error(std::make_error_code(std::errc::connection_reset), now);
+            if (random() % 2 == 0) source.handle_end(now);
+            else source.handle_error(std::make_error_code(std::errc::connection_reset), now);
         }
         CHECK(is_right);
         CHECK(seen == frames.size());

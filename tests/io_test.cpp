@@ -659,7 +659,7 @@ TEST_CASE("an event half read at the end is dropped, or delivered where that is 
         CHECK_FALSE(discards.error());
 
         script delivered{{half}};
-        auto delivers = sse::events(delivered, {}, sse::at_end::deliver);
+        auto delivers = sse::events(delivered, {}, sse::unfinished_event::deliver);
         CHECK(delivers.next()->data == "1");
         const auto last = delivers.next();
         REQUIRE(last);
@@ -670,13 +670,13 @@ TEST_CASE("an event half read at the end is dropped, or delivered where that is 
 
         // A connection that broke has not ended, whatever else is said of it.
         for (const bool says_end : {false, true}) {
-            auto breaks =
-                sse::events(script{{half}, {.end = says_end, .error = broken}}, {}, sse::at_end::deliver);
+            auto breaks = sse::events(script{{half}, {.end = says_end, .error = broken}}, {},
+                                      sse::unfinished_event::deliver);
             CHECK(all_data(breaks) == strings{"1"});
             CHECK(breaks.error() == broken);
         }
     }
-    CHECK(all_data(sse::events(script{{"\n", ": comment\n"}}, {}, sse::at_end::deliver)).empty());
+    CHECK(all_data(sse::events(script{{"\n", ": comment\n"}}, {}, sse::unfinished_event::deliver)).empty());
 }
 
 TEST_CASE("an event too large ends the stream with that error, after the events before it") {
@@ -689,8 +689,9 @@ TEST_CASE("an event too large ends the stream with that error, after the events 
 
 TEST_CASE("an event that becomes too large as it is delivered at the end is an error too") {
     // U+FFFD takes three bytes, and is put in once the line is over.
-    auto stream = sse::events(script{{"data: \xFF"}}, {.max_event_bytes = 2, .text = sse::text::replace},
-                              sse::at_end::deliver);
+    auto stream = sse::events(script{{"data: \xFF"}},
+                              {.max_event_bytes = 2, .invalid_utf8 = sse::invalid_utf8::replace},
+                              sse::unfinished_event::deliver);
     CHECK(all_data(stream).empty());
     CHECK(stream.error() == errc::event_too_large);
 }
@@ -855,7 +856,7 @@ TEST_CASE("nor does its end need a line end, nor a line fit into what is read at
     const std::string line(20'000, 'x');
     unbuffered buffer;
     std::istream live(&buffer);
-    auto stream = sse::events(live, {}, sse::at_end::deliver);
+    auto stream = sse::events(live, {}, sse::unfinished_event::deliver);
     buffer.bytes = "data: " + line + "\n\ndata: half";
     CHECK(stream.next()->data == line);
     buffer.closed = true;

@@ -153,7 +153,7 @@ TEST_CASE("of fewer than 64 bytes no bit is set behind the last one") {
 
 TEST_CASE("each 64 bytes of a text get a mask of their own, and so does what is left of it") {
     std::mt19937 random(64);
-    std::vector<std::size_t> sizes = {detail::longest_window - 1, detail::longest_window};
+    std::vector<std::size_t> sizes = {detail::max_window_bytes - 1, detail::max_window_bytes};
     for (std::size_t size = 64; size <= 320; ++size) sizes.push_back(size);
     for (const std::size_t size : sizes) {
         for (const unsigned every : densities) {
@@ -180,7 +180,7 @@ TEST_CASE("each line end is visited once, in order, whatever the size and the fi
     for (const std::size_t size : {1000u, 2047u, 2048u, 2049u, 2112u, 4096u, 6271u, 10'000u})
         sizes.push_back(size);
     std::vector<std::size_t> windows = {no_limit};
-    for (std::size_t size = 64; size <= detail::longest_window + 64; size += 64) windows.push_back(size);
+    for (std::size_t size = 64; size <= detail::max_window_bytes + 64; size += 64) windows.push_back(size);
 
     std::mt19937 random(300);
     for (const std::size_t size : sizes) {

@@ -18,7 +18,7 @@ constexpr std::string_view stream =
 constexpr std::string_view relayed =
     "event: tick\nid: 7\ndata: one\ndata: two\n\nid: 7\ndata: \xEF\xBF\xBD\n\n";
 
-constexpr sse::parser_options options{.text = sse::text::replace};
+constexpr sse::parser_options options{.invalid_utf8 = sse::invalid_utf8::replace};
 
 struct relay {
     std::string& out;
@@ -45,13 +45,13 @@ int main() {
     out.clear();
     parser.reset();
     for (const char byte : stream) check("push to an object", !parser.feed({&byte, 1}, relay{out}));
-    check("push to an object", !parser.finish(sse::at_end::deliver, relay{out}) && out == relayed);
+    check("push to an object", !parser.finish(sse::unfinished_event::deliver, relay{out}) && out == relayed);
 
     out.clear();
     sse::fixed_parser<64> fixed(options);
     std::string_view rest = stream;
     while (const auto event = fixed.next(rest)) check("pull", !sse::encode_to(out, *event));
-    check("pull", !fixed.finish(sse::at_end::discard) && out == relayed);
+    check("pull", !fixed.finish(sse::unfinished_event::discard) && out == relayed);
 
     out.clear();
     bool given = false;

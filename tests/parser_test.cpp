@@ -59,7 +59,7 @@ TEST_CASE("pull: events are taken off the front of the bytes, and one can stop a
     CHECK_FALSE(parser.next(bytes));
     CHECK(bytes.empty());
     CHECK_FALSE(parser.error());
-    CHECK(parser.pending());
+    CHECK(parser.in_event());
 }
 
 TEST_CASE("pull: an event's views outlive the parser's own growth, and last until the next call") {
@@ -166,9 +166,9 @@ TEST_CASE("reset: a new connection keeps the last event ID and the reconnection 
     events seen;
     CHECK_FALSE(
         parser.feed("\xEF\xBB\xBFid: 1\nretry: 20\ndata: a\n\nid: 2\nevent: x\ndata: b\nda", list{seen}));
-    CHECK(parser.pending());
+    CHECK(parser.in_event());
     parser.reset();
-    CHECK_FALSE(parser.pending());
+    CHECK_FALSE(parser.in_event());
     CHECK(parser.last_event_id() == "1");
     CHECK(parser.reconnection_time() == sse::milliseconds(20));
     CHECK_FALSE(
@@ -184,7 +184,7 @@ TEST_CASE("reset after a CR: an LF at the start of the new stream is a line") {
     CHECK_FALSE(parser.feed("data: a\r", list{seen}));
     parser.reset();
     CHECK_FALSE(parser.feed("data: b\r", list{seen}));
-    CHECK_FALSE(parser.finish(sse::at_end::discard, list{seen}));
+    CHECK_FALSE(parser.finish(sse::unfinished_event::discard, list{seen}));
     CHECK_FALSE(parser.feed("\ndata: c\n\n", list{seen}));
     CHECK(seen == events{make_event("message", "c")});
 }
@@ -194,7 +194,7 @@ TEST_CASE("pending: something of an event was read since the last blank line") {
         sse::parser parser;
         events seen;
         CHECK_FALSE(parser.feed(bytes, list{seen}));
-        return parser.pending();
+        return parser.in_event();
     };
     CHECK_FALSE(pending_after(""));
     CHECK_FALSE(pending_after("data: a\n\n"));
@@ -211,13 +211,13 @@ TEST_CASE("pending: something of an event was read since the last blank line") {
 
 TEST_CASE("finish: the half event is dropped, or delivered for servers that leave out the last blank line") {
     const std::string stream = "data: a\n\nevent: e\nid: 5\ndata: b\ndata: c";
-    for (const auto what : {sse::at_end::discard, sse::at_end::deliver}) {
+    for (const auto what : {sse::unfinished_event::discard, sse::unfinished_event::deliver}) {
         sse::parser parser;
         events seen;
         CHECK_FALSE(parser.feed(stream, list{seen}));
         CHECK_FALSE(parser.finish(what, list{seen}));
-        CHECK_FALSE(parser.pending());
-        if (what == sse::at_end::discard) {
+        CHECK_FALSE(parser.in_event());
+        if (what == sse::unfinished_event::discard) {
             CHECK(seen == events{make_event("message", "a")});
             CHECK(parser.last_event_id() == "");
         } else {
@@ -229,8 +229,8 @@ TEST_CASE("finish: the half event is dropped, or delivered for servers that leav
     std::string_view bytes = stream;
     CHECK(parser.next(bytes)->data == "a");
     CHECK_FALSE(parser.next(bytes));
-    CHECK(parser.finish(sse::at_end::deliver)->data == "b\nc");
-    CHECK_FALSE(parser.finish(sse::at_end::deliver));
+    CHECK(parser.finish(sse::unfinished_event::deliver)->data == "b\nc");
+    CHECK_FALSE(parser.finish(sse::unfinished_event::deliver));
 }
 
 TEST_CASE("the limit: an event may be as large as it, and not by a byte larger") {
@@ -288,8 +288,8 @@ TEST_CASE("past the limit: what came before is delivered, nothing after, until r
     CHECK(parser.feed("\n\ndata: x\n\n", list{seen}) == sse::errc::event_too_large);
     std::string_view bytes = "data: y\n\n";
     CHECK_FALSE(parser.next(bytes));
-    CHECK_FALSE(parser.finish(sse::at_end::deliver));
-    CHECK(parser.finish(sse::at_end::deliver, list{seen}) == sse::errc::event_too_large);
+    CHECK_FALSE(parser.finish(sse::unfinished_event::deliver));
+    CHECK(parser.finish(sse::unfinished_event::deliver, list{seen}) == sse::errc::event_too_large);
     CHECK(seen.size() == 1);
     CHECK(parser.last_event_id() == "1");
     parser.reset();
@@ -324,9 +324,9 @@ TEST_CASE("the limit counts comments and unknown fields where they are asked for
     }
 }
 
-TEST_CASE("text::replace counts what replaces") {
+TEST_CASE("invalid_utf8::replace counts what replaces") {
     for (const std::size_t limit : {8u, 9u}) {
-        sse::parser parser({.max_event_bytes = limit, .text = sse::text::replace});
+        sse::parser parser({.max_event_bytes = limit, .invalid_utf8 = sse::invalid_utf8::replace});
         events seen;
         CHECK(bool(parser.feed("data: \xFF\xFF\xFF\n\n", list{seen})) == (limit == 8));
         if (limit == 9) CHECK(seen == events{make_event("message", "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD")});
@@ -438,7 +438,7 @@ TEST_CASE("what a handler throws passes through; the last event ID is that of th
         CHECK(parser.last_event_id() == "2");
         parser.reset();
         CHECK(parser.last_event_id() == "2");
-        CHECK_FALSE(parser.pending());
+        CHECK_FALSE(parser.in_event());
         CHECK_FALSE(parser.feed("data: d\n\n", list{seen}));
         CHECK(seen == events{make_event("message", "a", "1"), make_event("message", "b", "2"),
                              make_event("message", "d", "2")});
@@ -468,7 +468,7 @@ TEST_CASE(
         handler.fails = true;
         CHECK_THROWS_AS(static_cast<void>(parser.feed("\n", handler)), failure);
         handler.fails = false;
-        CHECK_FALSE(parser.pending());
+        CHECK_FALSE(parser.in_event());
         CHECK_FALSE(parser.feed("data: " + std::string(32, '5') + "\ndata: " + std::string(31, '6') + "\n\n",
                                 handler));
         CHECK(handler.seen ==
@@ -583,7 +583,7 @@ TEST_CASE("every chunking, where values change places in the parser's memory") {
     test::check_every_chunking(
         "id: 1\n\nid: 2\nevent: e\nid: three\ndata: d\nevent: f\nid: 4\n\n:\ndata: z\n\n");
     test::check_every_chunking("data: \xE2\x82\ndata: \xF0\x9F\x92 \xED\xA0\x80\nevent: \xC0\nid: \xFF\n\n",
-                               {.text = sse::text::replace});
+                               {.invalid_utf8 = sse::invalid_utf8::replace});
 }
 
 namespace {
@@ -613,13 +613,13 @@ static_assert(digest<sse::fixed_parser<64>>(constant_stream, 1000) == 58);
 static_assert(digest<sse::parser>(constant_stream, 3) == 58);
 static_assert(digest<sse::parser>(constant_stream, 1000) == 58);
 static_assert(digest<sse::parser>(constant_stream, 3, {.max_event_bytes = 4}) == 999);
-static_assert(digest<sse::parser>("data: \xFF\n\n", 1, {.text = sse::text::replace}) == 10);
+static_assert(digest<sse::parser>("data: \xFF\n\n", 1, {.invalid_utf8 = sse::invalid_utf8::replace}) == 10);
 
 constexpr std::size_t pulled(std::string_view stream) {
     sse::parser parser;
     std::size_t count = 0;
     while (parser.next(stream)) ++count;
-    return count + (parser.finish(sse::at_end::deliver) ? 10 : 0);
+    return count + (parser.finish(sse::unfinished_event::deliver) ? 10 : 0);
 }
 
 static_assert(pulled("data: a\n\ndata: b\ndata: c\n\ndata: d") == 12);

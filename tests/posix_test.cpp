@@ -297,7 +297,7 @@ TEST_CASE("another name is looked up, or one for another port, and so is one who
     const auto now = std::chrono::steady_clock::now();
     sse::request request = *source.next(now).request;
     const auto open = [&](std::string_view url) {
-        REQUIRE_FALSE(sse::parse_url(url, request.url));
+        request.url = *sse::parse_url(url);
         connection.open(request, now);
     };
     const auto answered = [&] {
@@ -331,7 +331,7 @@ TEST_CASE("the program's signals are not handled on the thread that looks up nam
     client it(options_for("http://slow.test/", 0));
     sigset_t blocked;
     std::thread closer([&] {
-        if (slow_name.wait_for_question()) it.remote.close();
+        if (slow_name.wait_for_question()) it.control.close();
     });
     CHECK_FALSE(it.run());
     closer.join();
@@ -345,8 +345,8 @@ TEST_CASE("a source that can be closed can be closed where no attempt has to wai
     // Connecting to a broadcast address fails at once, and so does the next attempt.
     client it(options_for("http://255.255.255.255:9/", 0));
     int failures = 0;
-    it.source.on_error([&](const sse::source_error&) {
-        if (++failures == 10) it.remote.close();
+    it.source.on_error([&](const sse::event_source::failure&) {
+        if (++failures == 10) it.control.close();
         if (failures == 1000) it.source.close();
     });
     CHECK_FALSE(it.run());
@@ -464,7 +464,8 @@ TEST_CASE("an event that was none changes nothing, and gives the server no more 
         const auto before = connection.deadline();
         now += 1ms;
         connection.go_on(events, now);
-        return before && connection.deadline() == before && source.next(now).step == sse::source_step::read;
+        return before && connection.deadline() == before &&
+               source.next(now).step == sse::event_source::step::read;
     };
     CHECK(changes_nothing(0));
     pollfd awaited = connection.awaited();
@@ -512,7 +513,7 @@ TEST_CASE("a connection goes on in a loop of one's own, and none of its function
     });
     sse::event_source source(options_for(server.url()));
     strings heard;
-    source.on_message([&](const sse::source_event& event) {
+    source.on_message([&](const sse::event_source::event_view& event) {
         heard.emplace_back(event.data);
         source.close();
     });
@@ -520,10 +521,10 @@ TEST_CASE("a connection goes on in a loop of one's own, and none of its function
     int waits = 0;
     for (;; ++waits) {
         const auto now = std::chrono::steady_clock::now();
-        const sse::source_task task = source.next(now);
-        if (task.step != sse::source_step::read) connection.close();
-        if (task.step == sse::source_step::finished) break;
-        if (task.step == sse::source_step::connect) {
+        const sse::event_source::task task = source.next(now);
+        if (task.step != sse::event_source::step::read) connection.close();
+        if (task.step == sse::event_source::step::finished) break;
+        if (task.step == sse::event_source::step::connect) {
             connection.open(*task.request, now);
             continue;
         }

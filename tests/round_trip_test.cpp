@@ -173,7 +173,7 @@ TEST_CASE("data comes back with CR LF and CR as LF, and nothing else changed: ev
         REQUIRE(event);
         REQUIRE(*event == sse::event_view{.data = received(data)});
         REQUIRE_FALSE(parser.next(bytes));
-        REQUIRE_FALSE(parser.pending());
+        REQUIRE_FALSE(parser.in_event());
     });
 }
 

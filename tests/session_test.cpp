@@ -35,16 +35,14 @@ using namespace std::chrono_literals;
 using sse::channel;
 using sse::channel_options;
 using sse::cursor;
-using sse::lag_policy;
 using sse::milliseconds;
+using sse::resumption;
 using sse::session;
 using sse::session_end;
 using sse::session_options;
-using sse::session_step;
-using sse::session_task;
-using sse::subscribed;
+using sse::when_behind;
 using test::count;
-using time_point = session::time_point;
+using time_point = sse::session::time_point;
 using strings = std::vector<std::string>;
 
 static_assert(sizeof(session) <= 256);
@@ -66,7 +64,7 @@ const std::string prefix = "0000000000ab-";
 /// The ID that these channels make.
 std::string made(std::uint64_t number) { return prefix + std::to_string(number); }
 
-channel_options keeping(std::size_t events) { return {.events = events, .epoch = 0xAB}; }
+channel_options keeping(std::size_t events) { return {.max_events = events, .epoch = 0xAB}; }
 
 /// With a number as its data, so that none is like another.
 void publish(channel& news, std::uint64_t number) {
@@ -99,11 +97,11 @@ session_options plain() {
     options.heartbeat = 0ms;
     options.send_timeout = 0ms;
     options.drain_timeout = 0ms;
-    options.drain_spread = 0ms;
+    options.max_drain_jitter = 0ms;
     return options;
 }
 
-session_options plain(lag_policy when_behind) {
+session_options plain(when_behind when_behind) {
     session_options options = plain();
     options.when_behind = when_behind;
     return options;
@@ -123,24 +121,27 @@ public:
         : session(options, std::move(from), std::move(head), now), sizes_(std::move(sizes)) {}
 
     /// Asks what to do, and sees to what is promised of every answer.
-    session_task ask(time_point now) {
-        const session_task before = session.next(now);
-        const session_task task = session.next(now);  // nothing has come of the first: the same again
+    sse::session::task ask(time_point now) {
+        const sse::session::task before = session.next(now);
+        const sse::session::task task = session.next(now);  // nothing has come of the first: the same again
         if (before.step != task.step || before.bytes != task.bytes || before.until != task.until) {
             FAIL("the answer is another one when asked again");
         }
-        if (task.bytes.empty() != (task.step != session_step::send)) FAIL("bytes to send, and only then");
-        if ((task.step == session_step::finished) != (session.end() != session_end::none)) FAIL("no end");
-        if (task.until && (*task.until <= now || task.step == session_step::finished)) FAIL("until is past");
+        if (task.bytes.empty() != (task.step != sse::session::step::send))
+            FAIL("bytes to send, and only then");
+        if ((task.step == sse::session::step::finished) != (session.end() != session_end::none))
+            FAIL("no end");
+        if (task.until && (*task.until <= now || task.step == sse::session::step::finished))
+            FAIL("until is past");
         if (session.sent_bytes() != received.size()) FAIL("sent_bytes");
         return task;
     }
 
     /// The socket takes so many bytes. \return what is to be done then
-    session_task take(std::size_t bytes, time_point now = start) {
+    sse::session::task take(std::size_t bytes, time_point now = start) {
         for (;;) {
-            const session_task task = ask(now);
-            if (task.step != session_step::send || bytes == 0) return task;
+            const sse::session::task task = ask(now);
+            if (task.step != sse::session::step::send || bytes == 0) return task;
             const std::size_t portion = sizes_[turn_++ % sizes_.size()];
             const std::size_t size = std::min({portion, bytes, task.bytes.size()});
             received += task.bytes.substr(0, size);
@@ -150,7 +151,7 @@ public:
     }
 
     /// The socket takes all that there is.
-    session_task run(time_point now = start) { return take(SIZE_MAX, now); }
+    sse::session::task run(time_point now = start) { return take(SIZE_MAX, now); }
 
     std::string take_received() { return received.substr(std::exchange(taken_, received.size())); }
 
@@ -201,7 +202,7 @@ struct reader {
 strings read(std::string_view stream) {
     reader all;
     all.read(stream);
-    CHECK_FALSE(all.parser.pending());  // no event is cut off
+    CHECK_FALSE(all.parser.in_event());  // no event is cut off
     return all.heard;
 }
 
@@ -216,11 +217,11 @@ strings read_response(std::string_view bytes) {
     return read(body);
 }
 
-bool is_wait(const session_task& task, std::optional<time_point> until) {
-    return task.step == session_step::wait && task.until == until;
+bool is_wait(const sse::session::task& task, std::optional<time_point> until) {
+    return task.step == sse::session::step::wait && task.until == until;
 }
-bool is_send(const session_task& task, std::string_view bytes, std::optional<time_point> until) {
-    return task.step == session_step::send && task.bytes == bytes && task.until == until;
+bool is_send(const sse::session::task& task, std::string_view bytes, std::optional<time_point> until) {
+    return task.step == sse::session::step::send && task.bytes == bytes && task.until == until;
 }
 
 }  // namespace
@@ -316,18 +317,18 @@ TEST_CASE("the first ID is for those who came without one, or with one that they
     publish(news, 1, 4);
     struct row {
         std::string id;
-        subscribed how;
+        resumption how;
         std::string expected;
     };
     for (const row& each :
-         {row{"", subscribed::live, ":\nid: 0000000000ab-4\nretry: 5\n\n"},
-          row{made(4), subscribed::resumed, ":\nretry: 5\n\n"},
-          row{made(3), subscribed::resumed, ":\nretry: 5\n\n" + sent(4)},
-          row{made(1), subscribed::gap, ":\nretry: 5\n\nid: 0000000000ab-2\n\n" + sent(3, 4)},
-          row{"x", subscribed::unknown, ":\nretry: 5\n\nid: 0000000000ab-2\n\n" + sent(3, 4)}}) {
+         {row{"", resumption::live, ":\nid: 0000000000ab-4\nretry: 5\n\n"},
+          row{made(4), resumption::resumed, ":\nretry: 5\n\n"},
+          row{made(3), resumption::resumed, ":\nretry: 5\n\n" + sent(4)},
+          row{made(1), resumption::gap, ":\nretry: 5\n\nid: 0000000000ab-2\n\n" + sent(3, 4)},
+          row{"x", resumption::unknown, ":\nretry: 5\n\nid: 0000000000ab-2\n\n" + sent(3, 4)}}) {
         CAPTURE(each.id);
         cursor from = news.subscribe(each.id);
-        CHECK(from.how() == each.how);
+        CHECK(from.resumption() == each.how);
         client it(options, std::move(from));
         it.run();
         CHECK(it.received == each.expected);
@@ -345,7 +346,7 @@ TEST_CASE("one that is lost before its first event misses nothing when it comes 
                     CAPTURE(has_own);
                     CAPTURE(replays);
                     CAPTURE(before);
-                    channel news({.events = 8, .make_ids = makes_ids, .epoch = 0xAB});
+                    channel news({.max_events = 8, .make_ids = makes_ids, .epoch = 0xAB});
                     const auto add = [&](std::uint64_t number) {
                         const std::string data = std::to_string(number);
                         const std::string id = "own" + data;
@@ -368,7 +369,7 @@ TEST_CASE("one that is lost before its first event misses nothing when it comes 
                     CHECK(id.empty() == !has_id);
                     if (!has_id) continue;
                     cursor again = news.subscribe(id);
-                    CHECK(again.how() == subscribed::resumed);
+                    CHECK(again.resumption() == resumption::resumed);
                     client back(options, std::move(again));
                     back.run();
                     std::string data;
@@ -418,7 +419,7 @@ TEST_CASE("one who came behind is told of the gap before the events, with the nu
 }
 
 TEST_CASE("who falls behind while what goes first is being sent gets all of that, then a further gap") {
-    session_options options = plain(lag_policy::skip_to_oldest);
+    session_options options = plain(when_behind::skip_to_oldest);
     options.retry = 7ms;
     options.gap = gap_text;
     const std::string first = "head\n:\nretry: 7\n\nevent: gap\ndata: 2\n\n";
@@ -439,7 +440,7 @@ TEST_CASE("who falls behind while what goes first is being sent gets all of that
 TEST_CASE("what `gap` throws is thrown, and the subscriber is gone") {
     channel news(keeping(3));
     publish(news, 1, 5);
-    session_options options = plain(lag_policy::skip_to_oldest);
+    session_options options = plain(when_behind::skip_to_oldest);
     options.gap = [](std::optional<std::uint64_t>) -> std::string { throw std::runtime_error("no gap"); };
     CHECK_THROWS_AS(session(options, news.subscribe("?"), "", start), std::runtime_error);
     CHECK(news.stats().subscribers == 0);
@@ -449,7 +450,7 @@ TEST_CASE("what `gap` throws is thrown, and the subscriber is gone") {
     publish(news, 6, 9);
     CHECK_THROWS_AS(static_cast<void>(it.session.next(start)), std::runtime_error);
     it.session.kick();
-    CHECK(it.run().step == session_step::finished);
+    CHECK(it.run().step == sse::session::step::finished);
     CHECK(news.stats().subscribers == 0);
 }
 
@@ -513,7 +514,7 @@ TEST_CASE("heartbeats can be left out, and may be any number of milliseconds apa
     for (const milliseconds huge : {longest, milliseconds(INT64_MAX / 1000), milliseconds(INT64_MAX - 1)}) {
         options.heartbeat = huge;
         client it(options, news.subscribe());
-        const session_task task = it.run();
+        const sse::session::task task = it.run();
         REQUIRE(task.until.has_value());
         CHECK(*task.until > start + 24h * 100'000);
         CHECK(is_wait(it.run(start + 24h * 100'000), task.until));
@@ -538,12 +539,12 @@ TEST_CASE("who does not take what is offered for exactly so long is given up") {
         CHECK(it.ask(offered).until == offered + 30s);
         it.take(taken, offered + 1s);
         if (news.stats().published == 0) publish(news, 1);
-        CHECK(it.ask(offered + 1s).step == session_step::send);
+        CHECK(it.ask(offered + 1s).step == sse::session::step::send);
         const time_point last = taken < first ? offered + 30s : offered + 31s;
         CHECK(it.ask(last - tick).until == last);
-        CHECK(it.ask(last).step == session_step::finished);
+        CHECK(it.ask(last).step == sse::session::step::finished);
         CHECK(it.session.end() == session_end::timed_out);
-        CHECK(it.ask(last - tick).step == session_step::finished);
+        CHECK(it.ask(last - tick).step == sse::session::step::finished);
     }
 }
 
@@ -558,7 +559,7 @@ TEST_CASE("one byte now and then is not enough, and new events do not prolong th
         it.take(1, now);
         publish(news, 4);
     }
-    CHECK(it.ask(start + 30s).step == session_step::finished);
+    CHECK(it.ask(start + 30s).step == sse::session::step::finished);
     CHECK(it.session.end() == session_end::timed_out);
 }
 
@@ -573,8 +574,8 @@ TEST_CASE("what is offered later has the time for itself") {
     publish(news, 2);
     CHECK(it.ask(start + 20s).until == start + 30s);
     it.take(sent(1).size(), start + 29s);
-    CHECK(it.ask(start + 50s - tick).step == session_step::send);
-    CHECK(it.ask(start + 59s).step == session_step::finished);
+    CHECK(it.ask(start + 50s - tick).step == sse::session::step::send);
+    CHECK(it.ask(start + 59s).step == sse::session::step::finished);
 }
 
 TEST_CASE("who takes all in time is never given up, however late that is") {
@@ -584,10 +585,10 @@ TEST_CASE("who takes all in time is never given up, however late that is") {
     client it(options, news.subscribe());
     time_point now = start;
     for (std::uint64_t number = 1; number <= 100; ++number) {
-        REQUIRE(it.ask(now).step != session_step::finished);
+        REQUIRE(it.ask(now).step != sse::session::step::finished);
         it.take(static_cast<std::size_t>(number % 7), now + 500ms);
         now += 1s - tick;
-        REQUIRE(it.run(now).step == session_step::wait);
+        REQUIRE(it.run(now).step == sse::session::step::wait);
         publish(news, number);
         now += number % 5 * 1s;
     }
@@ -613,14 +614,14 @@ TEST_CASE("of what is large each 64 KiB have the time") {
         }
         for (time_point now = start; now < start + 6 * 29s; now += 29s) {
             CHECK(it.ask(now).until == now + 30s);
-            CHECK(it.take(block, now + 29s).step != session_step::finished);
+            CHECK(it.take(block, now + 29s).step != sse::session::step::finished);
         }
-        CHECK(it.run(start + 6 * 29s).step == session_step::wait);
+        CHECK(it.run(start + 6 * 29s).step == sse::session::step::wait);
         CHECK(it.received.size() > 6 * block);
 
         slow.ask(start);
         CHECK(slow.take(block - 1, start + 29s).until == start + 30s);
-        CHECK(slow.ask(start + 30s).step == session_step::finished);
+        CHECK(slow.ask(start + 30s).step == sse::session::step::finished);
     }
 }
 
@@ -636,7 +637,7 @@ TEST_CASE("the deadline can be left out, and may be any number of milliseconds a
     for (const milliseconds huge : {longest, milliseconds(INT64_MAX / 1000), milliseconds(INT64_MAX - 1)}) {
         options.send_timeout = huge;
         client it(options, news.subscribe());
-        const session_task task = it.ask(start);
+        const sse::session::task task = it.ask(start);
         REQUIRE(task.until.has_value());
         CHECK(*task.until > start + 24h * 100'000);
         CHECK(is_send(it.ask(start + 24h * 100'000), ":\n", task.until));
@@ -644,14 +645,14 @@ TEST_CASE("the deadline can be left out, and may be any number of milliseconds a
     options.send_timeout = 1ms;
     client it(options, news.subscribe());
     CHECK(is_send(it.ask(start), ":\n", start + 1ms));
-    CHECK(it.ask(start + 1ms).step == session_step::finished);
+    CHECK(it.ask(start + 1ms).step == sse::session::step::finished);
 }
 
 TEST_CASE("what was offered and has left the log counts no more") {
     for (const bool has_gap : {false, true}) {
         CAPTURE(has_gap);
         channel news(keeping(3));
-        session_options options = plain(lag_policy::skip_to_latest);
+        session_options options = plain(when_behind::skip_to_latest);
         options.send_timeout = 10s;
         options.heartbeat = 20s;
         if (has_gap) options.gap = gap_text;
@@ -663,7 +664,7 @@ TEST_CASE("what was offered and has left the log counts no more") {
         it.take(sent(1).size() - 5, start + 9s);  // it takes what can still be had of that
         if (has_gap) {
             CHECK(is_send(it.ask(start + 9s), gap_text(8), start + 19s));
-            CHECK(it.ask(start + 10s).step == session_step::send);
+            CHECK(it.ask(start + 10s).step == sse::session::step::send);
             it.run(start + 12s);
         } else {
             CHECK(is_wait(it.ask(start + 9s), start + 29s));
@@ -677,7 +678,7 @@ TEST_CASE("what was offered and has left the log counts no more") {
 
 TEST_CASE("who was offered what left, and has been asked for nothing since, has its time anew") {
     channel news(keeping(1));
-    session_options options = plain(lag_policy::skip_to_latest);
+    session_options options = plain(when_behind::skip_to_latest);
     options.send_timeout = 30s;
     client it(options, news.subscribe());
     it.run();
@@ -696,7 +697,7 @@ TEST_CASE("one that has skipped is told where it stands, and comes back to that"
     for (const bool has_gap : {false, true}) {
         CAPTURE(has_gap);
         channel news(keeping(2));
-        session_options options = plain(lag_policy::skip_to_latest);
+        session_options options = plain(when_behind::skip_to_latest);
         options.sends_position = true;
         if (has_gap) options.gap = gap_text;
         client it(options, news.subscribe());
@@ -706,7 +707,7 @@ TEST_CASE("one that has skipped is told where it stands, and comes back to that"
         it.run();
         CHECK(it.take_received() == (has_gap ? gap_text(6) : "") + "id: " + made(6) + "\n\n");
         const sse::cursor again = news.subscribe(made(6));
-        CHECK(again.how() == sse::subscribed::resumed);
+        CHECK(again.resumption() == sse::resumption::resumed);
     }
 }
 
@@ -733,7 +734,7 @@ TEST_CASE("the heartbeat tells one that wants few types where it stands") {
 }
 
 TEST_CASE("being behind gives time once more, and no more, to one who takes nothing") {
-    for (const lag_policy policy : {lag_policy::skip_to_oldest, lag_policy::skip_to_latest}) {
+    for (const when_behind policy : {when_behind::skip_to_oldest, when_behind::skip_to_latest}) {
         for (const bool has_gap : {false, true}) {
             CAPTURE(has_gap);
             channel news(keeping(3));
@@ -749,11 +750,12 @@ TEST_CASE("being behind gives time once more, and no more, to one who takes noth
                 static_cast<void>(it.ask(start + second * 1s));
                 publish(news, 5);
             }
-            CHECK(it.ask(start + 10s - tick).step == session_step::send);
-            const bool has_waited = policy == lag_policy::skip_to_latest && !has_gap;  // with nothing to take
-            CHECK((it.ask(start + 10s).step == session_step::send) == has_waited);
-            if (has_waited) CHECK(it.ask(start + 20s - tick).step == session_step::send);
-            CHECK(it.ask(start + 20s).step == session_step::finished);
+            CHECK(it.ask(start + 10s - tick).step == sse::session::step::send);
+            const bool has_waited =
+                policy == when_behind::skip_to_latest && !has_gap;  // with nothing to take
+            CHECK((it.ask(start + 10s).step == sse::session::step::send) == has_waited);
+            if (has_waited) CHECK(it.ask(start + 20s - tick).step == sse::session::step::send);
+            CHECK(it.ask(start + 20s).step == sse::session::step::finished);
             CHECK(it.session.end() == session_end::timed_out);
         }
     }
@@ -793,7 +795,7 @@ TEST_CASE("who is behind is let go at once, whatever it has not taken yet") {
 
 TEST_CASE("who is behind goes on with the oldest event that is left, and is told what it missed") {
     for (const bool has_gap : {false, true}) {
-        session_options options = plain(lag_policy::skip_to_oldest);
+        session_options options = plain(when_behind::skip_to_oldest);
         if (has_gap) options.gap = gap_text;
         const auto told = [&](std::uint64_t missed) { return has_gap ? gap_text(missed) : ""; };
         for (std::size_t taken = 0; taken <= opening.size() + sent(1).size(); taken += 3) {
@@ -808,7 +810,7 @@ TEST_CASE("who is behind goes on with the oldest event that is left, and is told
                 publish(news, 1, 3);
                 it.take(taken);
                 publish(news, 4, 6);
-                CHECK(it.run().step == session_step::wait);
+                CHECK(it.run().step == sse::session::step::wait);
                 publish(news, 7);
                 it.run();
                 publish(news, 8, 11);
@@ -821,7 +823,7 @@ TEST_CASE("who is behind goes on with the oldest event that is left, and is told
 
 TEST_CASE("who is behind goes on with what is published next, and is told what it missed") {
     for (const bool has_gap : {false, true}) {
-        session_options options = plain(lag_policy::skip_to_latest);
+        session_options options = plain(when_behind::skip_to_latest);
         if (has_gap) options.gap = gap_text;
         const auto told = [&](std::uint64_t missed) { return has_gap ? gap_text(missed) : ""; };
         for (std::size_t taken = 0; taken <= opening.size() + sent(1).size(); taken += 3) {
@@ -835,7 +837,7 @@ TEST_CASE("who is behind goes on with what is published next, and is told what i
                 publish(news, 1, 3);
                 it.take(taken);
                 publish(news, 4, 6);
-                CHECK(it.run().step == session_step::wait);
+                CHECK(it.run().step == sse::session::step::wait);
                 publish(news, 7, 8);
                 it.run();
                 return it.received;
@@ -845,7 +847,7 @@ TEST_CASE("who is behind goes on with what is published next, and is told what i
 }
 
 TEST_CASE("who falls behind while being told of a gap is told of it to the end, then of the next one") {
-    session_options options = plain(lag_policy::skip_to_oldest);
+    session_options options = plain(when_behind::skip_to_oldest);
     options.gap = gap_text;
     const std::string expected = opening + gap_text(3) + gap_text(4) + sent(8, 10);
     check_received(expected, [&](const portions& sizes) {
@@ -860,7 +862,7 @@ TEST_CASE("who falls behind while being told of a gap is told of it to the end, 
 }
 
 TEST_CASE("a gap text may be empty") {
-    session_options options = plain(lag_policy::skip_to_oldest);
+    session_options options = plain(when_behind::skip_to_oldest);
     options.gap = [](std::optional<std::uint64_t>) { return std::string(); };
     channel news(keeping(3));
     publish(news, 1, 9);
@@ -871,7 +873,7 @@ TEST_CASE("a gap text may be empty") {
 }
 
 TEST_CASE("events of other types are passed over, and counted where they are missing") {
-    session_options options = plain(lag_policy::skip_to_oldest);
+    session_options options = plain(when_behind::skip_to_oldest);
     options.gap = gap_text;
     const auto add = [](channel& news, std::string_view type, std::string_view data) {
         REQUIRE_FALSE(news.publish({.event = type, .data = data}).error);
@@ -886,7 +888,7 @@ TEST_CASE("events of other types are passed over, and counted where they are mis
         add(news, "a", "seven");
         it.run();
         add(news, "a", "eight");
-        CHECK(it.ask(start).step == session_step::wait);
+        CHECK(it.ask(start).step == sse::session::step::wait);
         it.session.drain(0, start);
         add(news, "b", "nine");
         it.run();
@@ -963,7 +965,7 @@ TEST_CASE("draining sends what has been published, then the farewell, in whateve
 }
 
 TEST_CASE("draining one who is idle, blocked, behind or told of a gap") {
-    session_options options = plain(lag_policy::skip_to_oldest);
+    session_options options = plain(when_behind::skip_to_oldest);
     options.gap = gap_text;
     const std::string farewell = "retry: 1000\n\n";
     check_received(opening + farewell, [&](const portions& sizes) {  // idle, in a log without events
@@ -1067,7 +1069,7 @@ TEST_CASE("the pause that is asked for lies evenly between the one time and the 
     const auto pause = [](milliseconds base, milliseconds spread, std::uint64_t random) {
         session_options options = plain();
         options.drain_retry = base;
-        options.drain_spread = spread;
+        options.max_drain_jitter = spread;
         std::int64_t result = -1;
         options.farewell = [&](milliseconds retry) {
             result = retry.count();
@@ -1128,7 +1130,7 @@ TEST_CASE("draining takes no longer than it may, in whatever state") {
         it.session.drain(0, drained);
         CHECK(it.ask(drained).until == drained + 5s);
         CHECK(it.ask(drained + 5s - tick).until == drained + 5s);
-        CHECK(it.ask(drained + 5s).step == session_step::finished);
+        CHECK(it.ask(drained + 5s).step == sse::session::step::finished);
         CHECK(it.session.end() == session_end::timed_out);
     }
     {
@@ -1136,15 +1138,15 @@ TEST_CASE("draining takes no longer than it may, in whatever state") {
         CHECK(it.ask(start).until == start + 30s);
         it.session.drain(0, start + 27s);
         CHECK(it.ask(start + 27s).until == start + 30s);
-        CHECK(it.ask(start + 30s - tick).step == session_step::send);
-        CHECK(it.ask(start + 30s).step == session_step::finished);
+        CHECK(it.ask(start + 30s - tick).step == sse::session::step::send);
+        CHECK(it.ask(start + 30s).step == sse::session::step::finished);
         CHECK(it.session.end() == session_end::timed_out);
     }
     {
         client it(options, news.subscribe());  // all sent, but asked too late: it is over all the same
         it.run();
         it.session.drain(0, start);
-        CHECK(it.run(start + 5s).step == session_step::finished);
+        CHECK(it.run(start + 5s).step == sse::session::step::finished);
         CHECK(it.session.end() == session_end::timed_out);
     }
     options.send_timeout = 0ms;
@@ -1153,14 +1155,14 @@ TEST_CASE("draining takes no longer than it may, in whatever state") {
         client it(options, news.subscribe());
         it.session.drain(0, start);
         CHECK(it.ask(start).until.has_value() == (never == longest));
-        CHECK(it.ask(start + 24h * 10'000).step == session_step::send);
+        CHECK(it.ask(start + 24h * 10'000).step == sse::session::step::send);
     }
 }
 
 TEST_CASE("only the first call of drain counts") {
     session_options options = plain();
     options.drain_timeout = 5s;
-    options.drain_spread = 100ms;
+    options.max_drain_jitter = 100ms;
     channel news(keeping(9));
     client it(options, news.subscribe());
     publish(news, 1);
@@ -1172,7 +1174,7 @@ TEST_CASE("only the first call of drain counts") {
     CHECK(it.received == opening + sent(1) + "retry: 1007\n\n");
     it.session.drain(9, start + 1s);
     CHECK(it.session.end() == session_end::drained);
-    CHECK(it.run(start + 24h).step == session_step::finished);
+    CHECK(it.run(start + 24h).step == sse::session::step::finished);
     CHECK(it.session.end() == session_end::drained);
 }
 
@@ -1197,7 +1199,7 @@ TEST_CASE("a channel that is closed while a session drains, or the other way rou
     news.close();
     it.run();
     it.session.drain(0, start);  // too late
-    CHECK(it.run().step == session_step::finished);
+    CHECK(it.run().step == sse::session::step::finished);
     CHECK(it.session.end() == session_end::closed);
     CHECK(it.received == opening);
 }
@@ -1215,10 +1217,10 @@ TEST_CASE("kick ends at once, in whatever state") {
         it.take(taken - std::min(taken, opening.size()));
         it.session.kick();
         CHECK(it.session.end() == session_end::kicked);
-        CHECK(it.run().step == session_step::finished);
+        CHECK(it.run().step == sse::session::step::finished);
         it.session.drain(0, start);
         it.session.kick();
-        CHECK(it.run(start + 24h).step == session_step::finished);
+        CHECK(it.run(start + 24h).step == sse::session::step::finished);
         CHECK(it.session.end() == session_end::kicked);
         CHECK(it.received == all.substr(0, taken));
         CHECK(news.stats().subscribers == 0);
@@ -1267,7 +1269,7 @@ TEST_CASE("what a completed send tells when the session is over already changes 
         const std::size_t offered = it.ask(start).bytes.size();
         it.session.kick();
         it.session.sent(offered, start);
-        CHECK(it.session.next(start).step == session_step::finished);
+        CHECK(it.session.next(start).step == sse::session::step::finished);
         CHECK(it.session.end() == session_end::kicked);
     }
 }
@@ -1291,8 +1293,8 @@ TEST_CASE("that no byte was sent changes nothing") {
 TEST_CASE("nothing of the log is kept by a session that is over") {
     const std::string data(3000, 'x');
     const auto held = [&](const std::function<void(std::optional<client>&)>& end) {
-        channel news({.bytes = 40'000, .epoch = 0xAB});
-        const session_options options = plain(lag_policy::disconnect);
+        channel news({.max_bytes = 40'000, .epoch = 0xAB});
+        const session_options options = plain(when_behind::disconnect);
         std::optional<client> it;
         it.emplace(options, news.subscribe());
         it->run();
@@ -1331,8 +1333,8 @@ TEST_CASE("once all that goes first is sent, a session keeps no memory on the he
         session it(options, news.subscribe(id), std::string(1000, 'h'), start);
         CHECK(since.bytes() > 3000);
         for (;;) {
-            const session_task task = it.next(start);
-            if (task.step != session_step::send) break;
+            const sse::session::task task = it.next(start);
+            if (task.step != sse::session::step::send) break;
             it.sent(std::min<std::size_t>(task.bytes.size(), 100), start);
         }
         CHECK(since.bytes() == 0);
@@ -1341,14 +1343,14 @@ TEST_CASE("once all that goes first is sent, a session keeps no memory on the he
 
 TEST_CASE("a session keeps none either behind a gap, or when it is over") {
     channel news(keeping(3));
-    session_options options = plain(lag_policy::skip_to_oldest);
+    session_options options = plain(when_behind::skip_to_oldest);
     options.gap = [](std::optional<std::uint64_t>) { return ":" + std::string(5000, '.') + "\n"; };
     options.farewell = [](milliseconds) { return ":" + std::string(5000, '.') + "\n"; };
     publish(news, 1, 3);
     const auto drive = [](session& it) {
         for (;;) {
-            const session_task task = it.next(start);
-            if (task.step != session_step::send) return;
+            const sse::session::task task = it.next(start);
+            if (task.step != sse::session::step::send) return;
             it.sent(task.bytes.size(), start);
         }
     };
@@ -1379,7 +1381,7 @@ TEST_CASE("a session keeps none either behind a gap, or when it is over") {
 }
 
 TEST_CASE("events and heartbeats are sent without an allocation") {
-    channel news({.events = 100, .bytes = 64 << 10, .epoch = 0xAB});
+    channel news({.max_events = 100, .max_bytes = 64 << 10, .epoch = 0xAB});
     const session_options options;
     session it(options, news.subscribe(), std::string(), start);
     time_point now = start;
@@ -1387,8 +1389,8 @@ TEST_CASE("events and heartbeats are sent without an allocation") {
     const auto drive = [&] {
         std::size_t bytes = 0;
         for (;;) {
-            const session_task task = it.next(now);
-            if (task.step != session_step::send) return bytes;
+            const sse::session::task task = it.next(now);
+            if (task.step != sse::session::step::send) return bytes;
             const std::size_t size = std::min<std::size_t>(task.bytes.size(), 17);
             it.sent(size, now);
             bytes += size;
@@ -1432,7 +1434,7 @@ public:
     std::string pending(time_point now) {
         for (;;) {
             if (end != session_end::none) return {};
-            const bool ends = !stop_ && options_.when_behind == lag_policy::disconnect;
+            const bool ends = !stop_ && options_.when_behind == when_behind::disconnect;
             if (ends && next_ + (offset_ > 0 ? 1 : 0) <= oldest()) {
                 end = session_end::behind;
                 continue;
@@ -1443,7 +1445,7 @@ public:
                 if (stop_) {
                     say_farewell();
                 } else {
-                    const bool to_latest = options_.when_behind == lag_policy::skip_to_latest;
+                    const bool to_latest = options_.when_behind == when_behind::skip_to_latest;
                     const std::size_t to = to_latest ? events_.size() + 1 : oldest() + 1;
                     if (options_.gap) own_ = gap_text(to - next_);
                     next_ = to;
@@ -1528,15 +1530,15 @@ std::uint64_t play(std::uint64_t seed) {
 
     const std::size_t kept = 1 + below(12);
     session_options options;
-    options.when_behind = static_cast<lag_policy>(below(3));
+    options.when_behind = static_cast<when_behind>(below(3));
     if (below(2) == 0) options.gap = gap_text;
     options.sends_position = below(2) == 0;
     options.heartbeat = 2s;
     options.send_timeout = below(2) == 0 ? 0ms : 3s;
     options.drain_timeout = 0ms;
-    options.drain_spread = 50ms;
+    options.max_drain_jitter = 50ms;
 
-    channel news({.events = kept, .epoch = 0xAB});
+    channel news({.max_events = kept, .epoch = 0xAB});
     session it(options, news.subscribe(), "head", start);
     const std::string first =
         "head:\n" + (options.sends_position ? "id: " + made(0) + "\n\n" : std::string());
@@ -1572,11 +1574,11 @@ std::uint64_t play(std::uint64_t seed) {
                 }
                 break;
             default: {
-                const session_task task = it.next(now);
+                const sse::session::task task = it.next(now);
                 const std::string bytes = expected.pending(now);
                 CAPTURE(seed);
                 CAPTURE(step);
-                if (task.step == session_step::finished && it.end() == session_end::timed_out) {
+                if (task.step == sse::session::step::finished && it.end() == session_end::timed_out) {
                     REQUIRE(options.send_timeout > 0ms);
                     offers.offer(received.size(), received.size() + bytes.size(), now);
                     REQUIRE(offers.since().has_value());
@@ -1588,11 +1590,11 @@ std::uint64_t play(std::uint64_t seed) {
                 CAPTURE(test::show(bytes));
                 REQUIRE(task.bytes.empty() == bytes.empty());
                 REQUIRE(bytes.starts_with(task.bytes));
-                if (task.step == session_step::finished) {
+                if (task.step == sse::session::step::finished) {
                     REQUIRE(news.stats().subscribers == 0);
                     return received.size();
                 }
-                if (task.step == session_step::wait) {
+                if (task.step == sse::session::step::wait) {
                     REQUIRE(task.until == expected.last_sent + 2s);
                     break;
                 }

@@ -4,7 +4,7 @@
 //     text.event(event);  // appends to text.out
 //
 // On a terminal, lines are folded at its width and control characters are shown, not obeyed; the events must
-// then come from a parser with `sse::text::replace`. Elsewhere the bytes go out as they came.
+// then come from a parser with `sse::invalid_utf8::replace`. Elsewhere the bytes go out as they came.
 #pragma once
 
 #include <sse/event.hpp>

@@ -16,13 +16,13 @@ struct backoff_options {
     milliseconds reconnection_time{3000};
 
     /// So that clients do not come back all at once, something random is added: up to this after the first
-    /// failure, up to twice as much after each further one, but never more than `most_added`. With 0 here and
+    /// failure, up to twice as much after each further one, but never more than `max_jitter`. With 0 here and
     /// above, the next attempt is made at once.
-    milliseconds first_added{1000};
-    milliseconds most_added{30'000};
+    milliseconds max_first_jitter{1000};
+    milliseconds max_jitter{30'000};
 
     /// A server that asks for more, by `retry` or Retry-After, gets this.
-    milliseconds longest{std::int64_t{24} * 60 * 60 * 1000};
+    milliseconds max_reconnection_time{std::int64_t{24} * 60 * 60 * 1000};
 
     /// A stream that was open for less counts as a failure: else a server that closes at once would be asked
     /// again and again without rest.
@@ -58,9 +58,9 @@ public:
 
         milliseconds asked = reconnection_time_;
         if (last.retry_after && *last.retry_after > asked) asked = *last.retry_after;
-        const std::int64_t waited = within(asked.count(), options_.longest.count());
-        const std::int64_t most = added();
-        const auto values = static_cast<std::uint64_t>(most) + 1;
+        const std::int64_t waited = within(asked.count(), options_.max_reconnection_time.count());
+        const std::int64_t max = added();
+        const auto values = static_cast<std::uint64_t>(max) + 1;
         const auto jitter = static_cast<std::int64_t>(random % values);
         return milliseconds(waited > INT64_MAX - jitter ? INT64_MAX : waited + jitter);
     }
@@ -72,17 +72,17 @@ public:
     constexpr void reset() noexcept { failures_ = 0; }
 
 private:
-    static constexpr std::int64_t within(std::int64_t value, std::int64_t most) noexcept {
-        if (value > most) value = most;
+    static constexpr std::int64_t within(std::int64_t value, std::int64_t max) noexcept {
+        if (value > max) value = max;
         return value > 0 ? value : 0;
     }
 
-    /// The most that is added after so many failures.
+    /// The max that is added after so many failures.
     constexpr std::int64_t added() const noexcept {
-        const std::int64_t most = within(options_.most_added.count(), INT64_MAX);
-        std::int64_t value = within(options_.first_added.count(), most);
-        for (std::uint32_t i = 1; i < failures_ && value != 0 && value < most; ++i) {
-            value = value > most / 2 ? most : 2 * value;
+        const std::int64_t max = within(options_.max_jitter.count(), INT64_MAX);
+        std::int64_t value = within(options_.max_first_jitter.count(), max);
+        for (std::uint32_t i = 1; i < failures_ && value != 0 && value < max; ++i) {
+            value = value > max / 2 ? max : 2 * value;
         }
         return value;
     }

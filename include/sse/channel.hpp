@@ -3,7 +3,7 @@
 //     sse::channel news;
 //     auto cursor = news.subscribe(last_event_id);
 //     if (auto published = news.publish({.event = "tick", .data = json}); published.error) …
-//     send(fd, cursor.pending());  // as many events as there are
+//     send(fd, cursor.next_bytes());  // as many events as there are
 #pragma once
 
 #include "detail/segment.hpp"
@@ -32,15 +32,15 @@ namespace sse {
 
 struct channel_options {
     /// The most events that are kept, at least 1. A subscriber that is behind by more has fallen out.
-    std::size_t events = 10'000;
+    std::size_t max_events = 10'000;
 
     /// The most memory that the log takes. Besides, a cursor keeps the part that it stands in, of 64 KiB at
-    /// most or one event: where that has left the log, until it is asked for `pending()`, and in the midst of
+    /// most or one event: where that has left the log, until it is asked for `next_bytes()`, and in the midst of
     /// an event until that is over. Where no more than 4 KiB are left of the event, it keeps but these.
-    std::size_t bytes = std::size_t{8} << 20;
+    std::size_t max_bytes = std::size_t{8} << 20;
 
     /// How long events are kept; 0 for ever, within the bounds above.
-    milliseconds age{0};
+    milliseconds max_age{0};
 
     /// Whether an event that has no ID is given one: without, nobody can resume behind it. To be switched off
     /// where IDs are shared between several channels, for no other knows those of this one.
@@ -59,7 +59,7 @@ struct channel_options {
 };
 
 /// What a subscriber gets, by the last event ID that it came with.
-enum class subscribed : unsigned char {
+enum class resumption : unsigned char {
     live,     ///< it came without one: what is published from now on, and before with `replay_to_new`
     resumed,  ///< all that followed that event
     gap,      ///< some of that has left the log already: what is left of it
@@ -67,9 +67,15 @@ enum class subscribed : unsigned char {
 };
 
 enum class cursor_state : unsigned char {
-    following,  ///< `pending()` is all there is, for now
+    following,  ///< `next_bytes()` is all there is, for now
     behind,     ///< the next event has left the log: `skip()`, or end the connection
     ended,      ///< nothing will come any more
+};
+
+/// Where `cursor::skip` goes on.
+enum class skip_to : unsigned char {
+    oldest,  ///< with the oldest event that is left
+    latest,  ///< with what is published next
 };
 
 struct subscribe_options {
@@ -107,7 +113,7 @@ struct channel_stats {
     std::size_t held_bytes = 0;     ///< of memory, with what subscribers keep of it
     std::size_t subscribers = 0;    ///< cursors
     std::uint64_t fell_behind = 0;  ///< how often a cursor found that its next event had left
-    std::size_t lagging = 0;        ///< cursors that have found so, and have not skipped yet
+    std::size_t behind = 0;         ///< cursors that have found so, and have not skipped yet
 };
 
 namespace detail {
@@ -117,12 +123,12 @@ class log {
 public:
     using time_point = std::chrono::steady_clock::time_point;
 
-    static constexpr std::size_t largest_segment = std::size_t{64} << 10;  // 250 events of 200 bytes a send
-    static constexpr std::size_t smallest_segment = 1024;
-    static constexpr std::size_t largest_event = std::size_t{1} << 30;
+    static constexpr std::size_t max_segment_bytes = std::size_t{64} << 10;  // 250 events of 200 bytes a send
+    static constexpr std::size_t min_segment_bytes = 1024;
+    static constexpr std::size_t max_event_bytes = std::size_t{1} << 30;
 
     explicit log(channel_options options) : options_(std::move(options)) {
-        if (options_.events == 0) options_.events = 1;
+        if (options_.max_events == 0) options_.max_events = 1;
         std::uint64_t digits = options_.epoch << 16;
         if (digits == 0) digits = unlike_any_other();
         for (std::size_t i = 0; i < epoch_size; ++i, digits <<= 4) {
@@ -199,7 +205,7 @@ public:
                 .held_bytes = held_bytes_.load(std::memory_order_relaxed),
                 .subscribers = subscribers_.load(std::memory_order_relaxed),
                 .fell_behind = fell_behind_.load(std::memory_order_relaxed),
-                .lagging = lagging_.load(std::memory_order_relaxed)};
+                .behind = behind_.load(std::memory_order_relaxed)};
     }
 
     // The cursors'
@@ -209,23 +215,23 @@ public:
     bool is_closed() const noexcept { return closed_.load(std::memory_order_acquire); }
 
     /// A place in the log, which keeps the segment.
-    struct place {
+    struct position {
         std::uint64_t number = 0;
         segment* at = nullptr;  // none while there is no segment
-        subscribed how = subscribed::live;
+        sse::resumption resumption = sse::resumption::live;
         std::uint64_t missed = 0;
     };
 
-    place subscribe(std::string_view id, bool replay_to_new, std::optional<time_point> now) {
+    position subscribe(std::string_view id, bool replay_to_new, std::optional<time_point> now) {
         const std::lock_guard lock(mutex_);
         keep_time(now);
-        place result{.number = replay_to_new ? first() : next_};
+        position result{.number = replay_to_new ? first() : next_};
         if (!id.empty()) {
             const std::optional<std::uint64_t> last = find(id);
-            result.how = last ? subscribed::resumed : subscribed::unknown;
+            result.resumption = last ? resumption::resumed : resumption::unknown;
             result.number = last ? *last + 1 : first();
             if (result.number < first()) {
-                result.how = subscribed::gap;
+                result.resumption = resumption::gap;
                 result.missed = first() - result.number;
                 result.number = first();
             }
@@ -236,9 +242,9 @@ public:
     }
 
     /// The place from which on nothing has left yet.
-    place after_gap(std::uint64_t number, bool to_latest) {
+    position after_gap(std::uint64_t number, skip_to where) {
         const std::lock_guard lock(mutex_);
-        place result{.number = to_latest ? next_ : larger(number, first())};
+        position result{.number = where == skip_to::latest ? next_ : larger(number, first())};
         result.missed = result.number - number;
         result.at = keep_segment(result.number);
         return result;
@@ -284,14 +290,14 @@ public:
 
     void count_behind() noexcept {
         fell_behind_.fetch_add(1, std::memory_order_relaxed);
-        lagging_.fetch_add(1, std::memory_order_relaxed);
+        behind_.fetch_add(1, std::memory_order_relaxed);
     }
-    void count_caught_up() noexcept { lagging_.fetch_sub(1, std::memory_order_relaxed); }
+    void count_caught_up() noexcept { behind_.fetch_sub(1, std::memory_order_relaxed); }
     void count_gone() noexcept { subscribers_.fetch_sub(1, std::memory_order_relaxed); }
 
 private:
     static constexpr std::size_t epoch_size = 12;
-    static constexpr std::size_t longest_id = epoch_size + 1 + 20;
+    static constexpr std::size_t max_id_bytes = epoch_size + 1 + 20;
     static constexpr std::uint64_t unchained = UINT64_MAX;
 
     ~log() {
@@ -317,10 +323,10 @@ private:
     /// With the longest ID that may be made for it, or a chain for its own.
     bool is_too_large(const message& message) const noexcept {
         const bool is_given_id = !message.id && options_.make_ids;
-        const std::size_t id_size = is_given_id ? std::string_view("id: \n").size() + longest_id : 0;
+        const std::size_t id_size = is_given_id ? std::string_view("id: \n").size() + max_id_bytes : 0;
         const std::size_t size = encoded_size(message);
-        if (size > largest_event) return true;
-        return segment::memory_for(size + id_size) + sizeof(chains_[0]) > options_.bytes;
+        if (size > max_event_bytes) return true;
+        return segment::memory_for(size + id_size) + sizeof(chains_[0]) > options_.max_bytes;
     }
 
     // Under the lock, from here on.
@@ -388,8 +394,8 @@ private:
     void make_chains() {
         const std::size_t count = chains_.empty() ? 1 : 2 * chains_.size();
         const std::size_t memory = count * sizeof(chains_[0]);
-        if (next_ - first() < chains_.size() || (count > 1 && memory > options_.bytes / 16)) return;
-        while (own_bytes_ + memory > options_.bytes) drop_something();
+        if (next_ - first() < chains_.size() || (count > 1 && memory > options_.max_bytes / 16)) return;
+        while (own_bytes_ + memory > options_.max_bytes) drop_something();
         set_chains(count);
         for (std::uint64_t number = first(); number < next_; ++number) {
             segment& found = *segment_of(number);
@@ -425,18 +431,18 @@ private:
         if (!own_id.empty()) previous = std::exchange(chain_of(own_id), next_);
         last.add(size, latest_, previous);
         ++next_;
-        if (next_ - first() > options_.events) drop_before(next_ - options_.events);
+        if (next_ - first() > options_.max_events) drop_before(next_ - options_.max_events);
     }
 
     /// The last segment, or a new one in its place.
     segment& with_room(std::size_t event_bytes) {
         if (!segments_.empty() && segments_.back()->has_room(event_bytes)) return *segments_.back();
 
-        std::size_t memory = segments_.empty() ? smallest_segment : 2 * segments_.back()->memory();
+        std::size_t memory = segments_.empty() ? min_segment_bytes : 2 * segments_.back()->memory();
         memory = larger(smaller(memory, usual_segment()), segment::memory_for(event_bytes));
         if (segments_.size() == segments_.capacity()) segments_.reserve(2 * segments_.size() + 2);
         while (spare_ == nullptr || spare_->memory() < memory) {
-            if (own_bytes_ + memory > options_.bytes) {
+            if (own_bytes_ + memory > options_.max_bytes) {
                 drop_something();
             } else {
                 drop_spare();
@@ -452,17 +458,17 @@ private:
     }
 
     std::size_t usual_segment() const noexcept {
-        return smaller(largest_segment, options_.bytes / 8 / alignof(segment) * alignof(segment));
+        return smaller(max_segment_bytes, options_.max_bytes / 8 / alignof(segment) * alignof(segment));
     }
 
     // Dropping
 
     /// Sets the time, and drops what has become too old.
     void keep_time(std::optional<time_point> now) {
-        if (options_.age.count() <= 0) return;
+        if (options_.max_age.count() <= 0) return;
         latest_ = larger(latest_, now ? *now : std::chrono::steady_clock::now());
         std::uint64_t number = first();
-        while (number < next_ && milliseconds(latest_ - entry(number).time) > options_.age) ++number;
+        while (number < next_ && milliseconds(latest_ - entry(number).time) > options_.max_age) ++number;
         drop_before(number);
     }
 
@@ -523,7 +529,7 @@ private:
     std::atomic<std::size_t> held_bytes_{0};  // of all segments
     std::atomic<std::size_t> subscribers_{0};
     std::atomic<std::uint64_t> fell_behind_{0};
-    std::atomic<std::size_t> lagging_{0};
+    std::atomic<std::size_t> behind_{0};
     // 1: a cursor has found nothing since the last wake-up. To exchange a bool takes a library on RISC-V.
     std::atomic<std::uint32_t> waiting_{0};
     std::atomic<bool> closed_{false};
@@ -533,7 +539,7 @@ private:
 
 /// A subscriber's place in a channel's log: what is to be sent to it next.
 ///
-///     const std::string_view bytes = cursor.pending();
+///     const std::string_view bytes = cursor.next_bytes();
 ///     const ssize_t size = ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
 ///     if (size > 0) cursor.consume(static_cast<std::size_t>(size));
 ///
@@ -560,9 +566,9 @@ public:
     }
 
     /// What it got when it subscribed.
-    subscribed how() const noexcept { return how_; }
+    sse::resumption resumption() const noexcept { return resumption_; }
 
-    /// How many events, of whatever type, it has missed: at `subscribed::gap`, or by the last `skip`.
+    /// How many events, of whatever type, it has missed: at `resumption::gap`, or by the last `skip`.
     std::uint64_t missed() const noexcept { return missed_; }
 
     /// The bytes that are next, of as many events as lie in a row: up to 64 KiB, or one event. Where there
@@ -574,12 +580,12 @@ public:
     ///             that are passed over
     /// \throws what allocating throws, where the end of an event that has left the log has to be copied: it
     ///         can be called again
-    std::string_view pending() {
+    std::string_view next_bytes() {
         bool has_armed = false;
         while (log_ != nullptr && state_ != cursor_state::ended) {
             if (number_ >= stop_) return end();
             if (number_ < log_->first()) return in_event() ? rest_of_event() : fall_behind();
-            catch_up();  // is_behind() may have been asked before what had been given was consumed
+            catch_up();  // mark_if_behind() may have been asked before what had been given was consumed
             const bool is_closed = log_->is_closed();  // asked before: what comes before that must be seen
             if (const std::string_view bytes = find_bytes(); !bytes.empty()) return bytes;
             // Meanwhile the event may have left, or those that are not wanted led to the end.
@@ -592,7 +598,7 @@ public:
         return {};
     }
 
-    /// Some of `pending()`, from its front, have been sent. It may be in the midst of an event.
+    /// Some of `next_bytes()`, from its front, have been sent. It may be in the midst of an event.
     ///
     /// \pre no more than that
     void consume(std::size_t bytes) noexcept {
@@ -622,7 +628,7 @@ public:
     bool has_passed_over() const noexcept { return has_passed_over_; }
 
     /// Whether it has fallen behind, or will have at the end of the event that it is in.
-    bool is_behind() noexcept {
+    bool mark_if_behind() noexcept {
         const std::uint64_t next = number_ + (in_event() ? 1 : 0);
         if (log_ == nullptr || next >= stop_ || next >= log_->first()) return false;
         note_behind();
@@ -635,10 +641,10 @@ public:
     ///
     /// \pre not in an event
     /// \return how many events, of whatever type, have been passed over
-    std::uint64_t skip(bool to_latest = false) {
+    std::uint64_t skip(skip_to where = skip_to::oldest) {
         assert(!in_event());
         if (log_ == nullptr || state_ == cursor_state::ended) return 0;
-        move_to(log_->after_gap(number_, to_latest));
+        move_to(log_->after_gap(number_, where));
         catch_up();
         return missed_;
     }
@@ -657,8 +663,8 @@ public:
 private:
     friend class channel;
 
-    cursor(detail::log& log, const detail::log::place& start, std::vector<std::string> types) noexcept
-        : types_(std::move(types)), log_(&log), how_(start.how) {
+    cursor(detail::log& log, const detail::log::position& start, std::vector<std::string> types) noexcept
+        : types_(std::move(types)), log_(&log), resumption_(start.resumption) {
         log.add_owner();
         move_to(start);
     }
@@ -672,7 +678,7 @@ private:
         std::swap(stop_, other.stop_);
         std::swap(missed_, other.missed_);
         std::swap(offset_, other.offset_);
-        std::swap(how_, other.how_);
+        std::swap(resumption_, other.resumption_);
         std::swap(state_, other.state_);
         std::swap(has_passed_over_, other.has_passed_over_);
     }
@@ -693,7 +699,7 @@ private:
     std::string_view rest_of_event() {
         if (rest_.empty()) {
             const std::string_view rest = segment_->bytes(offset_, segment_->end_of(index()));
-            if (rest.size() > most_copied) return rest;
+            if (rest.size() > max_copied_bytes) return rest;
             rest_.assign(rest.begin(), rest.end());
             move_into(nullptr);
         }
@@ -723,10 +729,10 @@ private:
         log_->count_caught_up();
     }
 
-    void move_to(const detail::log::place& place) noexcept {
-        number_ = place.number;
-        missed_ = place.missed;
-        move_into(place.at);
+    void move_to(const detail::log::position& start) noexcept {
+        number_ = start.number;
+        missed_ = start.missed;
+        move_into(start.at);
     }
 
     /// \pre its owner is this cursor
@@ -769,7 +775,7 @@ private:
         return end;
     }
 
-    static constexpr std::size_t most_copied = 4096;
+    static constexpr std::size_t max_copied_bytes = 4096;
 
     std::vector<std::string> types_{};
     std::vector<char> rest_{};            // of the event that it is in, when the segment is given up
@@ -779,7 +785,7 @@ private:
     std::uint64_t stop_ = UINT64_MAX;     // the number of the first that is not
     std::uint64_t missed_ = 0;
     std::uint32_t offset_ = 0;  // in the segment
-    subscribed how_ = subscribed::live;
+    sse::resumption resumption_ = sse::resumption::live;
     cursor_state state_ = cursor_state::following;
     bool has_passed_over_ = false;
 };
@@ -817,7 +823,7 @@ public:
     /// \throws what `wake_up` throws: the event has then been published
     /// \complexity linear in the bytes, whatever the number of subscribers. Once the log has been full, its
     ///             oldest part becomes its newest: allocated is only for events that take more than 64 KiB or
-    ///             an eighth of `bytes`, where a cursor is still in that part, or several leave at once.
+    ///             an eighth of `max_bytes`, where a cursor is still in that part, or several leave at once.
     publish_result publish(const message& message, std::optional<time_point> now = {}) {
         return log_->publish({&message, 1}, now);
     }
@@ -830,7 +836,7 @@ public:
         return log_->publish(messages, now);
     }
 
-    /// A cursor behind the event with that ID, or as its `how()` says. Nothing that is published meanwhile is
+    /// A cursor behind the event with that ID, or as its `resumption()` says. Nothing that is published meanwhile is
     /// lost or comes twice.
     ///
     /// \param last_event_id as it came with the request; empty: none. Whatever it holds, it is no error.
@@ -838,7 +844,7 @@ public:
     ///             its hash
     [[nodiscard]] cursor subscribe(std::string_view last_event_id = {}, subscribe_options options = {},
                                    std::optional<time_point> now = {}) {
-        const detail::log::place start = log_->subscribe(last_event_id, options.replay_to_new, now);
+        const detail::log::position start = log_->subscribe(last_event_id, options.replay_to_new, now);
         return {*log_, start, std::move(options.types)};
     }
 

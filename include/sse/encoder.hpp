@@ -5,6 +5,7 @@
 #pragma once
 
 #include "detail/line_ends.hpp"
+#include "detail/macros.hpp"
 #include "detail/raise.hpp"
 #include "detail/sink.hpp"
 #include "error.hpp"
@@ -20,12 +21,6 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
-
-#if defined(__cpp_lib_constexpr_string) && __cpp_lib_constexpr_string >= 201907L
-#define SSE_CONSTEXPR_STRING constexpr
-#else
-#define SSE_CONSTEXPR_STRING inline
-#endif
 
 namespace sse {
 
@@ -89,7 +84,7 @@ constexpr void put_head(Output& output, const message& message) {
 inline constexpr std::string_view data_field = "data: ";
 
 /// Puts the data of one event, in as many pieces as one likes. Each line break begins a data line anew.
-class data_pieces {
+class chunked_data {
 public:
     template <class Output>
     [[gnu::always_inline]] constexpr void put(Output& output, std::string_view piece) {
@@ -121,7 +116,7 @@ private:
 template <class Output>
 [[gnu::always_inline]] constexpr void put_message(Output& output, const message& message) {
     put_head(output, message);
-    data_pieces data;
+    chunked_data data;
     if (message.data) data.put(output, *message.data);
     data.end(output);
 }
@@ -233,7 +228,7 @@ public:
     /// between two included. An empty piece makes the data empty rather than absent.
     [[nodiscard]] constexpr error_type write_data(std::string_view piece) {
         assert(in_event_ || error_);
-        detail::data_pieces data;
+        detail::chunked_data data;
         const error_type error = put([&](auto& output) {
             data = data_;
             data.put(output, piece);
@@ -273,7 +268,7 @@ private:
 
     Sink sink_;
     error_type error_{};
-    detail::data_pieces data_{};
+    detail::chunked_data data_{};
     bool in_event_ = false;
 };
 
@@ -281,5 +276,3 @@ template <class Sink>
 encoder(Sink&&) -> encoder<detail::advancing_sink_t<Sink>>;
 
 }  // namespace sse
-
-#undef SSE_CONSTEXPR_STRING

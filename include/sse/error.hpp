@@ -3,10 +3,14 @@
 //     if (sse::error error = sse::encode_to(out, message)) log(error.message());
 #pragma once
 
+#include "detail/macros.hpp"
+
+#include <cassert>
 #include <string>
 #include <string_view>
 #include <system_error>
 #include <type_traits>
+#include <utility>
 
 namespace sse {
 
@@ -127,6 +131,49 @@ public:
 
 private:
     errc code_ = errc::ok;
+};
+
+/// The value that a call brings, or the error that kept it from that: true if there is a value.
+///
+///     if (auto url = sse::parse_url(text)) use(*url);
+///     else report(url.error());
+///
+/// A small std::expected, which C++20 does not have. `T` has a default constructor.
+template <class T>
+class [[nodiscard]] result {
+public:
+    using value_type = T;
+
+    constexpr result(T value) : value_(std::move(value)) {}
+
+    /// \pre `error` is true
+    constexpr result(sse::error error) : error_(error) { assert(error); }
+    constexpr result(errc code) : result(sse::error(code)) {}
+
+    constexpr explicit operator bool() const noexcept { return !error_; }
+
+    /// No error if there is a value.
+    constexpr sse::error error() const noexcept { return error_; }
+
+    /// The value. \pre there is one; in release builds it is otherwise a default-constructed `T`
+    constexpr T& operator*() & noexcept SSE_LIFETIMEBOUND { return checked(); }
+    constexpr const T& operator*() const& noexcept SSE_LIFETIMEBOUND { return checked(); }
+    constexpr T&& operator*() && noexcept SSE_LIFETIMEBOUND { return std::move(checked()); }
+    constexpr T* operator->() noexcept SSE_LIFETIMEBOUND { return &checked(); }
+    constexpr const T* operator->() const noexcept SSE_LIFETIMEBOUND { return &checked(); }
+
+private:
+    constexpr T& checked() noexcept {
+        assert(!error_);
+        return value_;
+    }
+    constexpr const T& checked() const noexcept {
+        assert(!error_);
+        return value_;
+    }
+
+    T value_{};
+    sse::error error_{};
 };
 
 namespace detail {

@@ -4,6 +4,8 @@
 //     sse::message hello{.event = "greeting", .data = "hello", .retry = 10s};
 #pragma once
 
+#include "detail/macros.hpp"
+
 #include <compare>
 #include <concepts>
 #include <cstdint>
@@ -11,12 +13,6 @@
 #include <string>
 #include <string_view>
 #include <utility>
-
-#if defined(__cpp_lib_constexpr_string) && __cpp_lib_constexpr_string >= 201907L
-#define SSE_CONSTEXPR_STRING constexpr
-#else
-#define SSE_CONSTEXPR_STRING
-#endif
 
 namespace sse {
 
@@ -166,5 +162,3 @@ struct event {
 };
 
 }  // namespace sse
-
-#undef SSE_CONSTEXPR_STRING

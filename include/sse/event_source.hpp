@@ -1,7 +1,7 @@
 // The browser's EventSource as a state machine, without a socket, a timer or a thread. Layer 5.
 //
 //     sse::event_source source({.url = "https://example.org/stream"});
-//     source.on_message([](const sse::source_event& event) { use(event.data); });
+//     source.on_message([](const sse::event_source::event_view& event) { use(event.data); });
 //     // and a loop that does what source.next(now) says, and tells what came of it
 #pragma once
 
@@ -30,18 +30,6 @@ namespace sse {
 
 /// The browser's three. Waiting to connect again is connecting, too.
 enum class ready_state : unsigned char { connecting = 0, open = 1, closed = 2 };
-
-/// An event with where it came from. Views, valid during the call.
-struct source_event : event_view {
-    std::string_view origin{};  ///< of the URL at the end of the redirects, as "https://example.org"
-};
-
-/// Why there is no stream, and whether there will be one.
-struct source_error {
-    std::error_code code{};                  ///< one of errc, or what the transport reported
-    int status = 0;                          ///< of the response, where one came
-    std::optional<milliseconds> retry_in{};  ///< when the next attempt is due; nothing where it is over
-};
 
 /// Times are written as `5s` or `250ms`. Where the compiler only says that no constructor matches, one of
 /// these has another type than it was given: options that are a variable of their own have it say which.
@@ -74,7 +62,7 @@ struct event_source_options {
     /// A longer one is not sent: servers bound a request's head, and would refuse all of it. Nor is it kept
     /// any longer than the stream that brought it.
     /// \note Deviation: in a browser it goes on to the events of the next stream.
-    std::size_t max_last_event_id_bytes = default_max_id_bytes;
+    std::size_t max_last_event_id_bytes = default_max_last_event_id_bytes;
 
     /// What the head of a response means, see `standard_action` and `retrying_action`.
     std::function<response_action(int status, std::string_view content_type)> policy = standard_action;
@@ -98,7 +86,7 @@ struct event_source_options {
     bool reconnect_at_end = true;
 
     /// What becomes of an event that a complete response ends in the middle of.
-    sse::at_end at_end = sse::at_end::discard;
+    sse::unfinished_event unfinished_event = sse::unfinished_event::discard;
 
     /// Tells an event after which no more is wanted, such as `[DONE]`. It is not delivered;
     /// `saw_terminal_event()` says whether it came.
@@ -109,32 +97,17 @@ struct event_source_options {
     /// retained once more, and again in the request that sends it: both come on top of this.
     std::size_t max_event_bytes = parser_options{}.max_event_bytes;
 
-    sse::text text = sse::text::replace;
+    sse::invalid_utf8 invalid_utf8 = sse::invalid_utf8::replace;
 
     /// Evenly distributed over all values; for the pauses between attempts, not for secrets.
     std::function<std::uint64_t()> random{};
 };
 
-/// What the loop around an event_source has to do next.
-enum class source_step : unsigned char {
-    connect,   ///< send `request`, and tell what comes of it
-    read,      ///< go on reading the connection
-    wait,      ///< for nothing but the time
-    finished,  ///< it is closed
-};
-
-/// In every step but `read` a connection that is still there is to be closed.
-struct source_task {
-    source_step step = source_step::finished;
-    const sse::request* request = nullptr;  ///< lives until the next call of `next` or `got_…`
-    std::optional<std::chrono::steady_clock::time_point> until{};  ///< when to ask again at the latest
-};
-
 namespace detail {
 
-enum class source_state : unsigned char { waiting, ready, requesting, open, closed };
+enum class event_source_state : unsigned char { waiting, ready, requesting, open, closed };
 
-enum class source_input : unsigned char {
+enum class event_source_input : unsigned char {
     time,      ///< the pause is over
     sent,      ///< the request is handed out
     accepted,  ///< the response is an event stream
@@ -145,20 +118,20 @@ enum class source_input : unsigned char {
 };
 
 /// Where each input leads from each state. To itself: the input is late, and ignored.
-inline constexpr auto source_transitions = [] {
-    using enum source_state;
-    return std::array<std::array<source_state, 7>, 5>{{
+inline constexpr auto event_source_transitions = [] {
+    using enum event_source_state;
+    return std::array<std::array<event_source_state, 7>, 5>{{
         // time      sent        accepted    redirect    lost        over    restart
-        {ready,      waiting,    waiting,    waiting,    waiting,    closed, ready},  // waiting
-        {ready,      requesting, ready,      ready,      ready,      closed, ready},  // ready
-        {requesting, requesting, open,       ready,      waiting,    closed, ready},  // requesting
-        {open,       open,       open,       open,       waiting,    closed, ready},  // open
-        {closed,     closed,     closed,     closed,     closed,     closed, ready},  // closed
+        {ready, waiting, waiting, waiting, waiting, closed, ready},     // waiting
+        {ready, requesting, ready, ready, ready, closed, ready},        // ready
+        {requesting, requesting, open, ready, waiting, closed, ready},  // requesting
+        {open, open, open, open, waiting, closed, ready},               // open
+        {closed, closed, closed, closed, closed, closed, ready},        // closed
     }};
 }();
 
-constexpr source_state next_state(source_state state, source_input input) noexcept {
-    return source_transitions[static_cast<std::size_t>(state)][static_cast<std::size_t>(input)];
+constexpr event_source_state next_state(event_source_state state, event_source_input input) noexcept {
+    return event_source_transitions[static_cast<std::size_t>(state)][static_cast<std::size_t>(input)];
 }
 
 }  // namespace detail
@@ -169,13 +142,13 @@ constexpr source_state next_state(source_state state, source_input input) noexce
 /// It does nothing by itself. A loop asks what to do next, does it, and tells what happened:
 ///
 ///     for (;;) {
-///         const sse::source_task task = source.next(now());
+///         const sse::event_source::task task = source.next(now());
 ///         switch (task.step) { … }
 ///     }
 ///
 /// Listeners and hooks are called from inside these functions. They may call any other of the source, but
 /// until the function that called them returns, `next` changes nothing and asks only to be asked again, and
-/// the `got_…` do nothing. Each call of `on` adds a listener, for as long as the source lives; they are
+/// the `handle_…` do nothing. Each call of `on` adds a listener, for as long as the source lives; they are
 /// called in that order, with views that live during the call. What a listener throws passes through: the
 /// stream is then lost, and asked for again behind the event that was being delivered. So it is where there
 /// is no memory for a stream.
@@ -188,11 +161,38 @@ class event_source {
 public:
     using time_point = std::chrono::steady_clock::time_point;
 
+    /// An event with where it came from. Views, valid during the call.
+    struct event_view : sse::event_view {
+        std::string_view origin{};  ///< of the URL at the end of the redirects, as "https://example.org"
+    };
+
+    /// Why there is no stream, and whether there will be one.
+    struct failure {
+        std::error_code code{};                  ///< one of errc, or what the transport reported
+        int status = 0;                          ///< of the response, where one came
+        std::optional<milliseconds> retry_in{};  ///< when the next attempt is due; nothing where it is over
+    };
+
+    /// What the loop around an event_source has to do next.
+    enum class step : unsigned char {
+        connect,   ///< send `request`, and tell what comes of it
+        read,      ///< go on reading the connection
+        wait,      ///< for nothing but the time
+        finished,  ///< it is closed
+    };
+
+    /// In every step but `read` a connection that is still there is to be closed.
+    struct task {
+        event_source::step step = event_source::step::finished;
+        const sse::request* request = nullptr;  ///< lives until the next call of `next` or `handle_…`
+        std::optional<time_point> until{};      ///< when to ask again at the latest
+    };
+
     /// \throws std::system_error with what `check` returns; where exceptions are switched off, aborts
     explicit event_source(event_source_options options)
         : options_(std::move(options)), backoff_(options_.backoff) {
         if (const sse::error invalid = check(options_)) detail::raise(invalid);
-        static_cast<void>(parse_url(options_.url, url_));
+        url_ = *parse_url(options_.url);
         keep_id(std::exchange(options_.last_event_id, std::string()));
     }
 
@@ -202,8 +202,7 @@ public:
     /// \return what is wrong with the options: the codes of `parse_url` and `check_header`,
     ///         `errc::method_invalid`, `errc::last_event_id_invalid`
     [[nodiscard]] static sse::error check(const event_source_options& options) {
-        sse::url parsed;
-        if (const sse::error invalid = parse_url(options.url, parsed)) return invalid;
+        if (const auto parsed = parse_url(options.url); !parsed) return parsed.error();
         // Responses to these two have no body to read.
         const bool is_bodiless = options.method == "HEAD" || options.method == "CONNECT";
         const bool is_forgotten = options.method == "GET" && !options.body.empty();
@@ -221,16 +220,16 @@ public:
     // Listening
 
     /// Events of one type.
-    void on(std::string_view type, std::function<void(const source_event&)> listener) {
+    void on(std::string_view type, std::function<void(const event_view&)> listener) {
         if (listener) listeners_.emplace_back(type, std::move(listener));
     }
     /// Events of every type.
-    void on_event(std::function<void(const source_event&)> listener) {
+    void on_event(std::function<void(const event_view&)> listener) {
         if (listener) listeners_.emplace_back(std::nullopt, std::move(listener));
     }
-    void on_message(std::function<void(const source_event&)> listener) { on("message", std::move(listener)); }
+    void on_message(std::function<void(const event_view&)> listener) { on("message", std::move(listener)); }
     void on_open(std::function<void()> listener) { add(on_open_, std::move(listener)); }
-    void on_error(std::function<void(const source_error&)> listener) { add(on_error_, std::move(listener)); }
+    void on_error(std::function<void(const failure&)> listener) { add(on_error_, std::move(listener)); }
     void on_comment(std::function<void(std::string_view)> listener) {
         add(on_comment_, std::move(listener));
     }
@@ -285,28 +284,28 @@ public:
 
     /// \return what to do, `now`, which must not go back
     /// \throws what `renew_headers`, `random` and the listeners of errors throw
-    source_task next(time_point now) {
+    task next(time_point now) {
         if (is_called_) return ask_again(now);
         const running_call call(*this);
         for (;;) {
             switch (state_) {
                 case state::waiting:
-                    if (now < *deadline_) return {source_step::wait, nullptr, deadline_};
+                    if (now < *deadline_) return {step::wait, nullptr, deadline_};
                     move(input::time);
                     break;
                 case state::ready:
                     if (!has_request_ && !make_request() && state_ == state::ready) {
                         // A listener has made it start anew: it fails no more often than it is asked.
-                        return {source_step::wait, nullptr, now};
+                        return {step::wait, nullptr, now};
                     }
                     if (!move(input::sent)) break;  // the hook has closed it
                     opened_at_.reset();
                     is_fed_ = true;
-                    return {source_step::connect, &request_, detail::after(now, options_.response_timeout)};
+                    return {step::connect, &request_, detail::after(now, options_.response_timeout)};
                 case state::requesting:
                 case state::open:
                     if (std::exchange(is_fed_, false)) deadline_ = detail::after(now, timeout());
-                    if (!deadline_ || now < *deadline_) return {source_step::read, nullptr, deadline_};
+                    if (!deadline_ || now < *deadline_) return {step::read, nullptr, deadline_};
                     lose({.code = errc::timed_out}, now);
                     break;
                 case state::closed: return {};
@@ -318,7 +317,7 @@ public:
     ///
     /// \pre a Content-Encoding that the transport undoes is not among the headers: bodies that are still
     ///      coded are refused
-    void got_response(const response& response, time_point now) {
+    void handle_response(const response& response, time_point now) {
         if (is_called_ || state_ != state::requesting) return;
         const running_call call(*this);
         const std::string_view type = find_header(response.headers, "Content-Type").value_or("");
@@ -339,7 +338,7 @@ public:
     }
 
     /// Bytes of the body have come, chunked coding removed.
-    void got_bytes(std::string_view bytes, time_point now) {
+    void handle_bytes(std::string_view bytes, time_point now) {
         if (is_called_ || state_ != state::open) return;
         const running_call call(*this);
         received_bytes_ += bytes.size();
@@ -348,18 +347,18 @@ public:
     }
 
     /// The response is complete, or the connection has ended where it may.
-    void got_end(time_point now) {
+    void handle_end(time_point now) {
         if (is_called_) return;
         const running_call call(*this);
         if (state_ == state::open) {
-            read(now, [&](auto& handler) { return parser_.finish(options_.at_end, handler); });
+            read(now, [&](auto& handler) { return parser_.finish(options_.unfinished_event, handler); });
         }
         if (state_ == state::open && !options_.reconnect_at_end) return static_cast<void>(move(input::over));
         lose({.code = errc::connection_ended}, now);
     }
 
     /// The connection could not be made, broke, or its response was no HTTP.
-    void got_error(std::error_code code, time_point now) {
+    void handle_error(std::error_code code, time_point now) {
         if (is_called_) return;
         const running_call call(*this);
         lose({.code = code}, now);
@@ -367,15 +366,15 @@ public:
 
     /// The same, but another attempt could not do better: a certificate that is not to be trusted, a scheme
     /// that the transport does not speak.
-    void got_fatal_error(std::error_code code) {
+    void handle_fatal_error(std::error_code code) {
         if (is_called_ || (state_ != state::requesting && state_ != state::open)) return;
         const running_call call(*this);
         fail({.code = code});
     }
 
 private:
-    using state = detail::source_state;
-    using input = detail::source_input;
+    using state = detail::event_source_state;
+    using input = detail::event_source_input;
 
     /// One call of the loop's. Until it returns, or throws, no other may begin: it may be in the middle of a
     /// chunk, and somebody may be looking at views into the parser.
@@ -405,7 +404,7 @@ private:
             if (!is_over()) source.keep_id(id);
         }
 
-        void on_event(const event_view& event) {
+        void on_event(const sse::event_view& event) {
             if (is_over()) return;
             const bool is_last = source.options_.is_terminal && source.options_.is_terminal(event);
             if (is_over()) return;
@@ -413,7 +412,7 @@ private:
                 source.saw_terminal_event_ = true;
                 return source.close();
             }
-            source_event with_origin{event, source.origin_};
+            event_view with_origin{event, source.origin_};
             notify(source.listeners_, [&](const auto& entry) {
                 const bool is_meant = !entry.first || *entry.first == event.type;
                 if (is_meant && !is_over()) entry.second(with_origin);
@@ -434,10 +433,10 @@ private:
     };
 
     /// What to do for one who asks from inside a call: nothing that would change anything.
-    source_task ask_again(time_point now) const noexcept {
+    task ask_again(time_point now) const noexcept {
         if (state_ == state::closed) return {};
         const bool is_connected = state_ == state::requesting || state_ == state::open;
-        return {is_connected ? source_step::read : source_step::wait, nullptr, now};
+        return {is_connected ? step::read : step::wait, nullptr, now};
     }
 
     template <class Listener>
@@ -513,7 +512,7 @@ private:
             // What may throw comes first: an open stream has a parser of its own.
             sse::parser fresh({.max_event_bytes = options_.max_event_bytes,
                                .last_event_id = last_event_id_,
-                               .text = options_.text});
+                               .invalid_utf8 = options_.invalid_utf8});
             origin_ = origin(request_.url);
             move(input::accepted);
             parser_ = std::move(fresh);
@@ -526,7 +525,7 @@ private:
         });
     }
 
-    void lose(source_error error, time_point now, std::optional<milliseconds> retry_after = {}) {
+    void lose(failure error, time_point now, std::optional<milliseconds> retry_after = {}) {
         if (detail::next_state(state_, input::lost) == state_) return;
         const std::uint64_t chance = options_.random ? options_.random() : random();  // it may throw
         if (!move(input::lost)) return;
@@ -554,7 +553,7 @@ private:
         return state_ == state::open ? options_.idle_timeout : options_.response_timeout;
     }
 
-    void fail(const source_error& error) {
+    void fail(const failure& error) {
         if (!move(input::over)) return;
         error_ = error.code;
         notify(on_error_, [&](const auto& listener) { listener(error); });
@@ -588,13 +587,11 @@ private:
 
     /// \spec https://fetch.spec.whatwg.org/#http-redirect-fetch
     void follow(const response& response) {
-        const auto refuse = [&](sse::error why) {
-            fail({.code = why, .status = response.status});
-        };
-        sse::url next;
+        const auto refuse = [&](sse::error why) { fail({.code = why, .status = response.status}); };
         const std::string_view location = find_header(response.headers, "Location").value_or("");
-        if (resolve_url(request_.url, location, next)) return refuse(errc::redirect_invalid);
-        if (request_.url.scheme == "https" && next.scheme != "https") return refuse(errc::redirect_insecure);
+        result<sse::url> next = resolve_url(request_.url, location);
+        if (!next) return refuse(errc::redirect_invalid);
+        if (request_.url.scheme == "https" && next->scheme != "https") return refuse(errc::redirect_insecure);
         if (++redirects_ > options_.max_redirects) return refuse(errc::too_many_redirects);
 
         const bool is_post = request_.method == "POST";
@@ -606,10 +603,10 @@ private:
                 return equal_ignoring_case(name.substr(0, 8), "Content-");
             });
         }
-        if (!same_origin(request_.url, next)) {
+        if (!same_origin(request_.url, *next)) {
             drop_headers([&](std::string_view name) { return is_secret(name); });
         }
-        request_.url = std::move(next);
+        request_.url = *std::move(next);
         move(input::redirect);
     }
 
@@ -640,11 +637,11 @@ private:
     sse::url url_{};
 
     /// With the type of events that it is for; none: for all.
-    using event_listener = std::pair<std::optional<std::string>, std::function<void(const source_event&)>>;
+    using event_listener = std::pair<std::optional<std::string>, std::function<void(const event_view&)>>;
 
     std::list<event_listener> listeners_{};
     std::list<std::function<void()>> on_open_{};
-    std::list<std::function<void(const source_error&)>> on_error_{};
+    std::list<std::function<void(const failure&)>> on_error_{};
     std::list<std::function<void(std::string_view)>> on_comment_{};
     std::list<std::function<void(milliseconds)>> on_retry_{};
 

@@ -46,7 +46,7 @@ private:
     }
 
     Output& output_;
-    data_pieces data_{};
+    chunked_data data_{};
     std::size_t size_ = 0;
     std::array<char, 512> block_;
 };
@@ -112,7 +112,7 @@ struct fmt::formatter<sse::event_view> {
 template <>
 struct fmt::formatter<sse::event> : fmt::formatter<sse::event_view> {};
 
-/// The same for what adds to an event, as `source_event` does.
+/// The same for what adds to an event, as `event_source::event_view` does.
 template <std::derived_from<sse::event_view> Event>
 struct fmt::formatter<Event> : fmt::formatter<sse::event_view> {};
 

@@ -1,7 +1,7 @@
 // What Server-Sent Events ask of HTTP: URLs, heads, the media type, statuses, Last-Event-ID. Layer 3.
 //
-//     sse::url url;
-//     if (const auto error = sse::parse_url("https://example.org/stream", url)) return error;
+//     const auto url = sse::parse_url("https://example.org/stream");
+//     if (!url) return url.error();
 #pragma once
 
 #include "error.hpp"
@@ -178,8 +178,11 @@ constexpr bool is_bracketed_address(std::string_view host) noexcept {
     return host.find(':') != std::string_view::npos;
 }
 
+/// What an authority says of a URL; its target is empty.
 /// \spec RFC 3986, section 3.2
-inline error split_authority(std::string_view authority, url& result) {
+inline result<url> split_authority(std::string scheme, std::string_view authority) {
+    url parsed;
+    parsed.scheme = std::move(scheme);
     if (authority.find('@') != std::string_view::npos) return errc::url_has_credentials;
     std::size_t end = authority.find(':');
     if (authority.starts_with('[')) {
@@ -189,16 +192,16 @@ inline error split_authority(std::string_view authority, url& result) {
     } else if (!is_host_name(authority.substr(0, end))) {
         return errc::url_host_invalid;
     }
-    result.host.clear();
-    for (const char byte : authority.substr(0, end)) result.host += to_lower(byte);
+    for (const char byte : authority.substr(0, end)) parsed.host += to_lower(byte);
 
-    result.port = result.scheme == "https" ? 443 : 80;
-    authority.remove_prefix(result.host.size());
-    if (authority.empty() || authority == ":") return {};
+    parsed.port = parsed.scheme == "https" ? 443 : 80;
+    authority.remove_prefix(parsed.host.size());
+    if (authority.empty() || authority == ":") return parsed;
     const char* const last = authority.data() + authority.size();
-    const auto [parsed_to, failure] = std::from_chars(authority.data() + 1, last, result.port);
+    const auto [parsed_to, failure] = std::from_chars(authority.data() + 1, last, parsed.port);
     const bool is_port = authority.front() == ':' && failure == std::errc() && parsed_to == last;
-    return is_port && result.port != 0 ? error() : errc::url_port_invalid;
+    if (!is_port || parsed.port == 0) return errc::url_port_invalid;
+    return parsed;
 }
 
 constexpr bool is_dot(std::string_view segment) noexcept {
@@ -249,34 +252,34 @@ inline std::string encode_target(std::string_view target) {
 /// Those around the URL are no part of it.
 ///
 /// \return `errc::url_invalid`, `errc::url_scheme_unsupported`, `errc::url_has_credentials`,
-///         `errc::url_host_invalid`, `errc::url_port_invalid`; `result` is then as it was
+///         `errc::url_host_invalid`, `errc::url_port_invalid`
 /// \note Deviation: a browser would guess what is meant by control characters and backslashes, and translate
 ///       the name of a host that is not ASCII. Here they are errors.
 /// \spec RFC 3986
-[[nodiscard]] inline error parse_url(std::string_view text, url& result) {
+inline result<url> parse_url(std::string_view text) {
     text = detail::trim(text, " ");
     for (const char byte : text) {
         if (detail::is_control(byte) || byte == '\\') return errc::url_invalid;
     }
     const std::optional<std::string_view> scheme = detail::scheme_of(text);
     if (!scheme) return errc::url_invalid;
-    url parsed;
-    for (const char byte : *scheme) parsed.scheme += detail::to_lower(byte);
-    if (parsed.scheme != "http" && parsed.scheme != "https") return errc::url_scheme_unsupported;
+    std::string lower;
+    for (const char byte : *scheme) lower += detail::to_lower(byte);
+    if (lower != "http" && lower != "https") return errc::url_scheme_unsupported;
 
     text = text.substr(0, text.find('#')).substr(scheme->size() + 1);
     if (!text.starts_with("//")) return errc::url_invalid;
     text.remove_prefix(2);
     const std::string_view authority = text.substr(0, text.find_first_of("/?"));
-    if (const error invalid = detail::split_authority(authority, parsed)) return invalid;
+    result<url> parsed = detail::split_authority(std::move(lower), authority);
+    if (!parsed) return parsed;
 
     text.remove_prefix(authority.size());
     const std::string_view path = text.substr(0, text.find('?'));
     const std::string_view query = text.substr(path.size());
-    parsed.target = path.empty() ? "/" : detail::encode_target(detail::without_dot_segments(path));
-    parsed.target += detail::encode_target(query);
-    result = std::move(parsed);
-    return {};
+    parsed->target = path.empty() ? "/" : detail::encode_target(detail::without_dot_segments(path));
+    parsed->target += detail::encode_target(query);
+    return parsed;
 }
 
 /// The longest URL that a reference may lead to: eight times what RFC 9110 wants everybody to support.
@@ -289,7 +292,7 @@ inline constexpr std::size_t max_url_bytes = std::size_t{64} << 10;
 /// \return as `parse_url`; an empty reference, and one that leads to more than `max_url_bytes`, is
 ///         `errc::url_invalid`
 /// \spec RFC 3986, section 5.2.2
-[[nodiscard]] inline error resolve_url(const url& base, std::string_view reference, url& result) {
+inline result<url> resolve_url(const url& base, std::string_view reference) {
     reference = detail::trim(reference, " ");
     if (reference.empty()) return errc::url_invalid;
     std::string absolute;
@@ -305,11 +308,9 @@ inline constexpr std::size_t max_url_bytes = std::size_t{64} << 10;
         else if (!reference.starts_with('/')) kept = path.substr(0, path.rfind('/') + 1);
         absolute = origin(base).append(kept);
     }
-    url resolved;
-    if (const error invalid = parse_url(absolute.append(reference), resolved)) return invalid;
-    if (to_string(resolved).size() > max_url_bytes) return errc::url_invalid;
-    result = std::move(resolved);
-    return {};
+    result<url> resolved = parse_url(absolute.append(reference));
+    if (resolved && to_string(*resolved).size() > max_url_bytes) return errc::url_invalid;
+    return resolved;
 }
 
 // Heads
@@ -380,11 +381,11 @@ struct cors_options {
     bool credentials = false;
 };
 
-/// Adds to the fields of a response whether the page that asks may read it.
+/// The fields by which a response says whether the page that asks may read it.
 ///
 /// \spec https://fetch.spec.whatwg.org/#http-cors-protocol
-inline void add_cors(const headers& request, const cors_options& cors, headers& result) {
-    if (cors.origins.empty()) return;
+inline headers cors_headers(const headers& request, const cors_options& cors) {
+    if (cors.origins.empty()) return {};
     const std::string_view from = find_header(request, "Origin").value_or(std::string_view());
     bool is_named = false;
     bool any = false;
@@ -392,11 +393,12 @@ inline void add_cors(const headers& request, const cors_options& cors, headers& 
         is_named = is_named || (!from.empty() && from != "*" && origin == from);
         any = any || (origin == "*" && !cors.credentials);
     }
-    if (any) return result.push_back({"Access-Control-Allow-Origin", "*"});
-    result.push_back({"Vary", "Origin"});  // also where it is refused: a cache must not give this to others
-    if (!is_named) return;
+    if (any) return {{"Access-Control-Allow-Origin", "*"}};
+    headers result{{"Vary", "Origin"}};  // also where it is refused: a cache must not give this to others
+    if (!is_named) return result;
     result.push_back({"Access-Control-Allow-Origin", std::string(from)});
     if (cors.credentials) result.push_back({"Access-Control-Allow-Credentials", "true"});
+    return result;
 }
 
 /// The head that opens a stream: what keeps caches and proxies from holding it back, and who may read it.
@@ -410,7 +412,7 @@ inline response stream_response(const headers& request, const cors_options& cors
     result.headers = {{"Content-Type", std::string(media_type)},
                       {"Cache-Control", "no-cache, no-transform"},  // else a proxy may compress, and wait
                       {"X-Accel-Buffering", "no"}};                 // nginx
-    add_cors(request, cors, result.headers);
+    for (header& field : cors_headers(request, cors)) result.headers.push_back(std::move(field));
     return result;
 }
 
@@ -542,8 +544,8 @@ inline std::optional<milliseconds> retry_after(const response& response) noexcep
     if (value->find_first_not_of("0123456789") == std::string_view::npos) {
         std::int64_t seconds = 0;
         const auto parsed = std::from_chars(value->data(), value->data() + value->size(), seconds);
-        constexpr std::int64_t most = INT64_MAX / 1000;
-        return milliseconds(parsed.ec != std::errc() || seconds > most ? INT64_MAX : seconds * 1000);
+        constexpr std::int64_t max = INT64_MAX / 1000;
+        return milliseconds(parsed.ec != std::errc() || seconds > max ? INT64_MAX : seconds * 1000);
     }
     const std::optional<std::string_view> date = find_header(response.headers, "Date");
     const auto now = parse_http_date(date.value_or(std::string_view()));
@@ -556,12 +558,13 @@ inline std::optional<milliseconds> retry_after(const response& response) noexcep
 
 /// The longest last event ID that is sent back unless one says otherwise: servers bound a request's head,
 /// often at 8 KiB.
-inline constexpr std::size_t default_max_id_bytes = 4096;
+inline constexpr std::size_t default_max_last_event_id_bytes = 4096;
 
 /// Whether an ID can be the value of a Last-Event-ID field: neither empty nor too long, and without control
 /// characters. What a server sent as `id` may be neither.
 /// \spec https://html.spec.whatwg.org/multipage/server-sent-events.html#the-last-event-id-header
-constexpr bool is_sendable_id(std::string_view id, std::size_t max_bytes = default_max_id_bytes) noexcept {
+constexpr bool is_sendable_id(std::string_view id,
+                              std::size_t max_bytes = default_max_last_event_id_bytes) noexcept {
     if (id.empty() || id.size() > max_bytes) return false;
     for (const char byte : id) {
         if (detail::is_control(byte)) return false;

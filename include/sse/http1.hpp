@@ -98,8 +98,8 @@ struct body_framing {
 ///
 /// \return `errc::http_framing`, `errc::http_unsupported`
 /// \spec RFC 9112, section 6.3
-inline error find_framing(int minor_version, const headers& fields, body_framing& result) {
-    result = {};
+inline result<body_framing> find_framing(int minor_version, const headers& fields) {
+    body_framing found;
     bool coded = false;
     bool only_chunked = true;
     for_each_element(fields, "Transfer-Encoding", [&](std::string_view coding) {
@@ -113,14 +113,14 @@ inline error find_framing(int minor_version, const headers& fields, body_framing
         const auto [parsed_to, failure] = std::from_chars(digits.data(), last, length);
         const bool valid = failure == std::errc() && parsed_to == last;
         // The same length may be there twice: section 8.6 of RFC 9110.
-        contradictory = contradictory || !valid || length != result.length.value_or(length);
-        result.length = length;
+        contradictory = contradictory || !valid || length != found.length.value_or(length);
+        found.length = length;
     });
-    if (coded && (result.length || minor_version == 0)) contradictory = true;  // section 6.1
+    if (coded && (found.length || minor_version == 0)) contradictory = true;  // section 6.1
     if (contradictory) return errc::http_framing;
     if (!only_chunked) return errc::http_unsupported;
-    result.chunked = coded;
-    return {};
+    found.chunked = coded;
+    return found;
 }
 
 /// Reads the lines of a head, out of chunks of any size. A line that lies in one chunk is not copied.
@@ -467,8 +467,10 @@ private:
         // RFC 9112, section 6.3: these have no body, whatever their fields say.
         detail::body_framing framing{.length = 0};
         if (status != 204 && status != 304) {
-            error_ = detail::find_framing(minor_version_, response_.headers, framing);
+            const auto found = detail::find_framing(minor_version_, response_.headers);
+            error_ = found.error();
             if (error_) return false;
+            framing = *found;
         }
         begin_body(framing, response_.headers);
         return true;
@@ -583,10 +585,11 @@ private:
 
     /// \return whether the head is as it should be
     bool end_head() {
-        detail::body_framing framing;
-        error_ = detail::find_framing(minor_version_, request_.headers, framing);
+        const auto found = detail::find_framing(minor_version_, request_.headers);
+        error_ = found.error();
         if (!error_ && !find_url()) error_ = errc::http_malformed;
         if (error_) return false;
+        detail::body_framing framing = *found;
         if (!framing.chunked && !framing.length) framing.length = 0;  // section 6.3
         begin_body(framing, request_.headers);
         return true;
@@ -598,16 +601,26 @@ private:
         for (const header& field : request_.headers) hosts += equal_ignoring_case(field.name, "Host");
         if (hosts > 1 || (hosts == 0 && minor_version_ > 0)) return false;
 
-        sse::url& url = request_.url;
-        url.scheme = "http";
+        const std::string target = std::move(request_.url.target);
+        request_.url = {};
+        request_.url.scheme = "http";
         const std::string_view host = find_header(request_.headers, "Host").value_or(std::string_view());
-        if (!host.empty() && detail::split_authority(host, url)) return false;
-        if (url.target.starts_with('/')) return true;
+        if (!host.empty()) {
+            result<url> named = detail::split_authority("http", host);
+            if (!named) return false;
+            request_.url = *std::move(named);
+        }
+        if (target.starts_with('/')) {
+            request_.url.target = target;
+            return true;
+        }
         // In absolute-form the Host field does not count, and is replaced. The other forms are for proxies
         // and OPTIONS.
-        if (parse_url(std::exchange(url.target, {}), url)) return false;
+        result<url> absolute = parse_url(target);
+        if (!absolute) return false;
+        request_.url = *std::move(absolute);
         for (header& field : request_.headers) {
-            if (equal_ignoring_case(field.name, "Host")) field.value = authority(url);
+            if (equal_ignoring_case(field.name, "Host")) field.value = authority(request_.url);
         }
         return true;
     }

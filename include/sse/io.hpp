@@ -117,8 +117,8 @@ read_result read_stream(Stream& stream, std::span<char> room) {
     // Waiting is over: take what has come.
     const auto available = buffer.in_avail();
     if (available > 0) {
-        const auto most = static_cast<decltype(available)>(room.size());
-        const auto got = buffer.sgetn(room.data(), available < most ? available : most);
+        const auto max = static_cast<decltype(available)>(room.size());
+        const auto got = buffer.sgetn(room.data(), available < max ? available : max);
         return {static_cast<std::size_t>(got), false, {}};
     }
     // What has no buffer, as std::cin by default, is read to the end of a line.
@@ -166,8 +166,9 @@ class event_stream {
 public:
     class iterator;
 
-    explicit event_stream(Source&& source, const parser_options& options = {}, at_end what = at_end::discard)
-        : source_(std::forward<Source>(source)), parser_(options), at_end_(what) {}
+    explicit event_stream(Source&& source, const parser_options& options = {},
+                          unfinished_event unfinished = unfinished_event::discard)
+        : source_(std::forward<Source>(source)), parser_(options), unfinished_(unfinished) {}
 
     event_stream(const event_stream&) = delete;  // what is unread points into it
     event_stream& operator=(const event_stream&) = delete;
@@ -179,7 +180,7 @@ public:
             if (error_) return std::nullopt;
             error_ = std::make_error_code(std::errc::not_enough_memory);  // so it stays if the parser throws
             auto event = parser_.next(unread_);
-            if (!event && last_read_.end && !last_read_.error) event = parser_.finish(at_end_);
+            if (!event && last_read_.end && !last_read_.error) event = parser_.finish(unfinished_);
             error_ = parser_.error();
             if (event) return event;
             if (!error_) error_ = last_read_.error;
@@ -201,7 +202,7 @@ public:
 private:
     Source source_;
     sse::parser parser_;
-    at_end at_end_;
+    unfinished_event unfinished_;
     detail::heap_memory room_{std::size_t{16} << 10};
     std::string_view unread_{};
     read_result last_read_{};
@@ -237,15 +238,15 @@ private:
 ///     for (const sse::event_view& event : stream) use(event);
 ///     if (stream.error()) report(stream.error().message());
 ///
-/// Made from an lvalue it refers to the source, else it owns it. `what` becomes of an event that the source
-/// ends in the middle of.
+/// Made from an lvalue it refers to the source, else it owns it. `unfinished` says what becomes of an
+/// event that the source ends in the middle of.
 template <class Source>
 event_stream<Source> events(Source&& source, const parser_options& options = {},
-                            at_end what = at_end::discard) {
+                            unfinished_event unfinished = unfinished_event::discard) {
     static_assert(sse::source<Source>,
                   "a source has read(std::span<char>) or is a callable of it, returning sse::read_result or "
                   "an integer, or is a std::istream or a std::FILE*");
-    return event_stream<Source>(std::forward<Source>(source), options, what);
+    return event_stream<Source>(std::forward<Source>(source), options, unfinished);
 }
 
 }  // namespace sse

@@ -4,18 +4,12 @@
 #pragma once
 
 #include "detail/line_ends.hpp"
+#include "detail/macros.hpp"
 
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
 #include <type_traits>
-
-// What is called for each line has to become one function with the loop that calls it.
-#if defined(__GNUC__)
-#define SSE_INLINE __attribute__((always_inline))
-#else
-#define SSE_INLINE
-#endif
 
 namespace sse {
 
@@ -136,5 +130,3 @@ private:
 };
 
 }  // namespace sse
-
-#undef SSE_INLINE

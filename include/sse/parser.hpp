@@ -6,6 +6,7 @@
 
 #include "detail/event_buffer.hpp"
 #include "detail/handler.hpp"
+#include "detail/macros.hpp"
 #include "detail/utf8.hpp"
 #include "error.hpp"
 #include "event.hpp"
@@ -20,23 +21,16 @@
 #include <type_traits>
 #include <utility>
 
-// What is called for each line has to become one function with the loop that calls it.
-#if defined(__GNUC__)
-#define SSE_INLINE __attribute__((always_inline))
-#else
-#define SSE_INLINE
-#endif
-
 namespace sse {
 
 /// What becomes of bytes that are not UTF-8.
-enum class text : unsigned char {
-    as_is,    ///< they are handed on as they came
+enum class invalid_utf8 : unsigned char {
+    keep,     ///< they are handed on as they came
     replace,  ///< they become U+FFFD, just as in a browser
 };
 
 /// What becomes of an event that the stream ends in the middle of.
-enum class at_end : unsigned char {
+enum class unfinished_event : unsigned char {
     discard,  ///< it is dropped, as the standard says
     deliver,  ///< it is completed, as some LLM servers need that leave out the last blank line
 };
@@ -52,7 +46,7 @@ struct parser_options {
     /// \pre without CR, LF and NUL, as any that was received
     std::string_view last_event_id{};
 
-    sse::text text = sse::text::as_is;
+    sse::invalid_utf8 invalid_utf8 = sse::invalid_utf8::keep;
 };
 
 namespace detail {
@@ -68,9 +62,9 @@ public:
             }
             const int digit = c - '0';
             // Only constants are divided: on 32 bits to divide 64 is a lot of code.
-            constexpr std::int64_t most = INT64_MAX;
-            const bool fits = value_ < most / 10 || (value_ == most / 10 && digit <= most % 10);
-            value_ = fits ? value_ * 10 + digit : most;
+            constexpr std::int64_t max = INT64_MAX;
+            const bool fits = value_ < max / 10 || (value_ == max / 10 && digit <= max % 10);
+            value_ = fits ? value_ * 10 + digit : max;
             empty_ = false;
         }
     }
@@ -110,13 +104,13 @@ public:
     /// \post `error()` is set where `options.last_event_id` alone exceeds the limit
     /// \throws what allocating a copy of `options.last_event_id` throws
     constexpr explicit basic_parser(const parser_options& options)
-        : kept_(options.max_event_bytes), text_(options.text) {
+        : kept_(options.max_event_bytes), invalid_utf8_(options.invalid_utf8) {
         start_from(options.last_event_id);
     }
 
     /// Retains what it must in `memory`, or in larger ones with its allocator.
     constexpr basic_parser(const parser_options& options, Memory memory)
-        : kept_(options.max_event_bytes, std::move(memory)), text_(options.text) {
+        : kept_(options.max_event_bytes, std::move(memory)), invalid_utf8_(options.invalid_utf8) {
         start_from(options.last_event_id);
     }
 
@@ -159,7 +153,7 @@ public:
     /// \post as after `reset()`, save that an error stays
     /// \throws as `feed`
     template <class Handler>
-    constexpr sse::error finish(at_end what, Handler&& handler) {
+    constexpr sse::error finish(unfinished_event what, Handler&& handler) {
         detail::check_handler<Handler>();
         reading guard(*this);
         read_end(what, handler);
@@ -168,7 +162,7 @@ public:
     }
 
     /// The same for those who pull. \post The views live until the next call of a function that is not const.
-    constexpr std::optional<event_view> finish(at_end what) {
+    constexpr std::optional<event_view> finish(unfinished_event what) {
         reading guard(*this);
         std::optional<event_view> event;
         puller handler{event};
@@ -191,7 +185,7 @@ public:
 
     /// Whether the stream stands within an event: something of one, or of a line, was read since the last
     /// blank line.
-    constexpr bool pending() const noexcept {
+    constexpr bool in_event() const noexcept {
         if (dispatched_ || error_) return false;
         return keeps_ || !lines_.held().empty();
     }
@@ -291,7 +285,7 @@ private:
     /// them until the blank line; whatever is different goes by way of what is kept.
     template <class Handler>
     [[gnu::noinline]] constexpr void read_lines(std::string_view& bytes, Handler& handler) {
-        const bool careful = text_ == sse::text::replace || bytes.size() + 2 > kept_.room();
+        const bool careful = invalid_utf8_ == sse::invalid_utf8::replace || bytes.size() + 2 > kept_.room();
         const char* const last = bytes.data() + bytes.size();
         bool slow = careful || keeps_;
         bool stopped = false;
@@ -379,7 +373,8 @@ private:
     /// \return whether the line fits for certain, and is handed on as it came
     constexpr bool is_plain(std::string_view line, const loose_block& block) const noexcept {
         const std::size_t loose = block.type.size() + block.id.size() + (has_data_ ? 0 : block.data.size());
-        return line.size() + loose <= room() && (text_ == sse::text::as_is || detail::is_well_formed(line));
+        return line.size() + loose <= room() &&
+               (invalid_utf8_ == sse::invalid_utf8::keep || detail::is_well_formed(line));
     }
 
     /// \spec https://html.spec.whatwg.org/multipage/server-sent-events.html#dispatchMessage
@@ -578,7 +573,7 @@ private:
         }
         const part ended = std::exchange(line_, part::none);
         after_colon_ = false;
-        if (error_ || !(text_ == sse::text::as_is || replace_in_line())) return;
+        if (error_ || !(invalid_utf8_ == sse::invalid_utf8::keep || replace_in_line())) return;
 
         const std::string_view line = kept_.line();
         switch (ended) {
@@ -648,8 +643,8 @@ private:
     }
 
     template <class Handler>
-    constexpr void read_end(at_end what, Handler& handler) {
-        if (what == at_end::deliver && !error_) {
+    constexpr void read_end(unfinished_event what, Handler& handler) {
+        if (what == unfinished_event::deliver && !error_) {
             if (!lines_.held().empty()) read_part<Handler>(lines_.held());
             if (line_ != part::none) end_line(handler);
             if (!error_) dispatch_kept(handler);
@@ -716,7 +711,7 @@ private:
     detail::retry_value retry_{};
     std::optional<milliseconds> reconnection_time_{};
     sse::error error_{};
-    sse::text text_;
+    sse::invalid_utf8 invalid_utf8_;
 
     bool has_data_ = false;    // a data line was read: no data and empty data differ
     bool has_id_ = false;      // the block has an id, which does not count before the block is complete
@@ -738,5 +733,3 @@ template <std::size_t Size>
 using fixed_parser = basic_parser<std::array<char, Size>>;
 
 }  // namespace sse
-
-#undef SSE_INLINE

@@ -22,7 +22,7 @@
 namespace sse {
 
 /// What becomes of a subscriber whose next event has left the log.
-enum class lag_policy : unsigned char {
+enum class when_behind : unsigned char {
     disconnect,      ///< its connection ends: it will come back with its last event ID
     skip_to_oldest,  ///< it goes on with the oldest event that is left
     skip_to_latest,  ///< it goes on with what is published next
@@ -51,7 +51,7 @@ struct session_options {
     /// What the kernel has taken does not count: TCP_USER_TIMEOUT is for that.
     milliseconds send_timeout{30'000};
 
-    lag_policy when_behind = lag_policy::disconnect;
+    sse::when_behind when_behind = sse::when_behind::disconnect;
 
     /// Gives the bytes, as of `encode`, that stand in a gap: whole events or comments. `missed` is the number
     /// of events, of whatever type, that are not there any more; nothing where that is not known, because the
@@ -63,7 +63,7 @@ struct session_options {
     /// The pause that the client is asked to make: at least the one, and at most the other more, evenly
     /// spread, so that they do not all come back at once.
     milliseconds drain_retry{1000};
-    milliseconds drain_spread{10'000};
+    milliseconds max_drain_jitter{10'000};
 
     /// For how long the session may go on, to send what has been published and the farewell; 0 for ever.
     milliseconds drain_timeout{5'000};
@@ -72,25 +72,12 @@ struct session_options {
     std::function<std::string(milliseconds retry)> farewell{};
 };
 
-/// What the loop around a session has to do next.
-enum class session_step : unsigned char {
-    send,      ///< send `bytes`, as far as the socket takes them, and say how many these were by `sent`
-    wait,      ///< for the channel's wake-up
-    finished,  ///< close the connection
-};
-
-struct session_task {
-    session_step step = session_step::finished;
-    std::string_view bytes{};  ///< live until the next call of a function that is not const
-    std::optional<std::chrono::steady_clock::time_point> until{};  ///< when to ask again at the latest
-};
-
 /// Why a session is over.
 enum class session_end : unsigned char {
     none,       ///< it is not
     closed,     ///< the channel is, and all has been sent
     drained,    ///< the farewell has been sent, behind all that was published, or what was left of it
-    behind,     ///< what is next has left the log, by `lag_policy::disconnect`
+    behind,     ///< what is next has left the log, by `when_behind::disconnect`
     timed_out,  ///< the client did not take what it was sent, or draining took too long
     kicked,
 };
@@ -101,9 +88,9 @@ enum class session_end : unsigned char {
 /// It does nothing by itself. A loop asks what to do, does it, and tells what came of it:
 ///
 ///     for (;;) {
-///         const sse::session_task task = session.next(now);
-///         if (task.step == sse::session_step::finished) return close(fd);
-///         if (task.step == sse::session_step::wait) return;  // for wake_up, or until task.until
+///         const sse::session::task task = session.next(now);
+///         if (task.step == sse::session::step::finished) return close(fd);
+///         if (task.step == sse::session::step::wait) return;  // for wake_up, or until task.until
 ///         const ssize_t size = ::send(fd, task.bytes.data(), task.bytes.size(), MSG_NOSIGNAL);
 ///         if (size < 0) return;  // EAGAIN: until the socket can be written, or task.until; else close
 ///         session.sent(static_cast<std::size_t>(size), now);
@@ -116,6 +103,19 @@ class session {
 public:
     using time_point = std::chrono::steady_clock::time_point;
 
+    /// What the loop around a session has to do next.
+    enum class step : unsigned char {
+        send,      ///< send `bytes`, as far as the socket takes them, and say how many these were by `sent`
+        wait,      ///< for the channel's wake-up
+        finished,  ///< close the connection
+    };
+
+    struct task {
+        session::step step = session::step::finished;
+        std::string_view bytes{};           ///< live until the next call of a function that is not const
+        std::optional<time_point> until{};  ///< when to ask again at the latest
+    };
+
     /// \param head what goes before all, such as the head of a response by `write_head`; nothing where the
     ///        server has sent that. It is written as it is: with chunked coding, the caller has to wrap what
     ///        `next` gives.
@@ -126,25 +126,25 @@ public:
         own_ += ':';
         if (options.padding_bytes > 2) own_.append(options.padding_bytes - 2, ' ');
         own_ += '\n';
-        const subscribed how = cursor_.how();
+        const resumption how = cursor_.resumption();
         message first{.retry = options.retry};
-        const std::string id = how == subscribed::live ? position() : std::string();
+        const std::string id = how == resumption::live ? position() : std::string();
         if (!id.empty()) first.id = id;
         if (first.id || first.retry) own_ += encode(first);
-        if (how != subscribed::gap && how != subscribed::unknown) return;
-        say_gap(how == subscribed::gap ? std::optional(cursor_.missed()) : std::nullopt);
+        if (how != resumption::gap && how != resumption::unknown) return;
+        say_gap(how == resumption::gap ? std::optional(cursor_.missed()) : std::nullopt);
     }
     session(const session_options&&, sse::cursor, std::string, time_point) = delete;  // they would not live
 
     /// \return what to do, `now`, which must not go back
     /// \throws what `gap`, `farewell` and allocating throw: then there is nothing for it but to end it
-    [[nodiscard]] session_task next(time_point now) {
+    [[nodiscard]] task next(time_point now) {
         for (;;) {
             if (end_ != session_end::none) return {};
             if (drain_until_ && now >= *drain_until_) return finish(session_end::timed_out);
-            if (ends_when_behind() && cursor_.is_behind()) return finish(session_end::behind);
+            if (ends_when_behind() && cursor_.mark_if_behind()) return finish(session_end::behind);
             if (!own_.empty()) return offer(std::string_view(own_).substr(own_sent_), now);
-            if (const std::string_view bytes = cursor_.pending(); !bytes.empty()) return offer(bytes, now);
+            if (const std::string_view bytes = cursor_.next_bytes(); !bytes.empty()) return offer(bytes, now);
             switch (cursor_.state()) {
                 case cursor_state::behind:
                     if (ends_when_behind()) continue;  // it has only just fallen
@@ -159,7 +159,7 @@ public:
                     const auto heartbeat = detail::after(last_sent_, options_->heartbeat);
                     if (!heartbeat || now < *heartbeat) {
                         has_waited_ = true;
-                        return {session_step::wait, {}, earlier(heartbeat)};
+                        return {step::wait, {}, earlier(heartbeat)};
                     }
                     own_ = ":\n";
                     if (cursor_.has_passed_over()) say_position();
@@ -189,7 +189,7 @@ public:
         if (is_draining_ || end_ != session_end::none) return;
         is_draining_ = true;
         cursor_.end_here();
-        const auto spread = static_cast<std::uint64_t>(at_least_none(options_->drain_spread));
+        const auto spread = static_cast<std::uint64_t>(at_least_none(options_->max_drain_jitter));
         const auto added = static_cast<std::int64_t>(random % (spread + 1));
         const std::int64_t base = at_least_none(options_->drain_retry);
         retry_ = milliseconds(base > INT64_MAX - added ? INT64_MAX : base + added);
@@ -206,16 +206,16 @@ public:
     std::uint64_t sent_bytes() const noexcept { return sent_bytes_; }
 
 private:
-    static constexpr std::size_t most_offered = std::size_t{64} << 10;
+    static constexpr std::size_t max_offered_bytes = std::size_t{64} << 10;
 
     static std::int64_t at_least_none(milliseconds time) noexcept {
         return time.count() > 0 ? time.count() : 0;
     }
 
     /// The first of the bytes may wait only for so long, whatever comes behind them.
-    session_task offer(std::string_view bytes, time_point now) {
+    task offer(std::string_view bytes, time_point now) {
         if (offered_ == 0) {
-            offered_ = detail::smaller(bytes.size(), most_offered);
+            offered_ = detail::smaller(bytes.size(), max_offered_bytes);
             offered_at_ = now;
             has_waited_ = was_spared_ = false;
         } else if (bytes.size() < offered_) {
@@ -230,16 +230,17 @@ private:
             offered_at_ = now;
             timeout = detail::after(now, options_->send_timeout);
         }
-        return {session_step::send, bytes, earlier(timeout)};
+        return {step::send, bytes, earlier(timeout)};
     }
 
     /// Then what it has not taken yet is not waited for: it may be reading nothing at all.
     bool ends_when_behind() const noexcept {
-        return !is_draining_ && options_->when_behind == lag_policy::disconnect;
+        return !is_draining_ && options_->when_behind == sse::when_behind::disconnect;
     }
 
     void skip() {
-        say_gap(cursor_.skip(options_->when_behind == lag_policy::skip_to_latest));
+        say_gap(cursor_.skip(options_->when_behind == sse::when_behind::skip_to_latest ? skip_to::latest
+                                                                                       : skip_to::oldest));
     }
 
     /// What is in the gap, and behind it an ID: the client has been told of that.
@@ -265,7 +266,7 @@ private:
     }
 
     /// Nothing of the log is kept for one that is over.
-    session_task finish(session_end why) noexcept {
+    task finish(session_end why) noexcept {
         end_ = why;
         cursor_ = sse::cursor();
         drop_own();

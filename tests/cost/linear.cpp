@@ -71,7 +71,7 @@ bool feed(std::string_view stream, std::size_t chunk_size, const sse::parser_opt
         stream.remove_prefix(chunk.size());
         if (parser.feed(chunk, [&](const sse::event_view&) { ++events; })) return false;
     }
-    return events > 0 && !parser.pending();
+    return events > 0 && !parser.in_event();
 }
 
 bool feed_whole(std::string_view stream) { return feed(stream, stream.size()); }
@@ -79,14 +79,14 @@ bool feed_chunks(std::string_view stream) { return feed(stream, 16 * kib); }
 bool feed_small_chunks(std::string_view stream) { return feed(stream, 64); }
 bool feed_bytes(std::string_view stream) { return feed(stream, 1); }
 bool feed_and_replace(std::string_view stream) {
-    return feed(stream, 16 * kib, {.text = sse::text::replace});
+    return feed(stream, 16 * kib, {.invalid_utf8 = sse::invalid_utf8::replace});
 }
 
 bool pull(std::string_view stream) {
     sse::parser parser;
     std::size_t events = 0;
     while (parser.next(stream)) ++events;
-    return events > 0 && !parser.error() && !parser.pending();
+    return events > 0 && !parser.error() && !parser.in_event();
 }
 
 bool encode(std::string_view data) {
@@ -115,7 +115,7 @@ bool encode_pieces(std::string_view data) {
 using namespace std::chrono_literals;
 
 sse::channel& old_news() {
-    static sse::channel all({.events = SIZE_MAX, .bytes = 1024 * mib, .age = 1min});
+    static sse::channel all({.max_events = SIZE_MAX, .max_bytes = 1024 * mib, .max_age = 1min});
     return all;
 }
 

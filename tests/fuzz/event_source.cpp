@@ -28,9 +28,8 @@
 
 namespace {
 
-using sse::source_step;
-using sse::detail::source_input;
-using sse::detail::source_state;
+using sse::detail::event_source_input;
+using sse::detail::event_source_state;
 using test::number_of;
 using test::require;
 using test::take_line;
@@ -69,8 +68,8 @@ sse::event_source_options options_of(std::string_view words) {
     options.last_event_id = choose('i', "", "begun with");
     options.max_last_event_id_bytes = choose('l', std::size_t{4096}, std::size_t{4});
     options.max_event_bytes = choose('e', std::size_t{256}, std::size_t{16}, std::size_t{4096});
-    options.text = choose('t', sse::text::replace, sse::text::as_is);
-    options.at_end = choose('d', sse::at_end::discard, sse::at_end::deliver);
+    options.invalid_utf8 = choose('t', sse::invalid_utf8::replace, sse::invalid_utf8::keep);
+    options.unfinished_event = choose('d', sse::unfinished_event::discard, sse::unfinished_event::deliver);
     options.reconnect_at_end = choose('o', true, false);
     options.max_attempts = choose('a', 0U, 1U, 3U);
     options.max_redirects = choose('r', 20U, 0U, 2U);
@@ -119,9 +118,9 @@ public:
             case 'b': return read(argument);
             case 'e': return end();
             case 'x':
-                return tell([&] { source_.got_error(std::make_error_code(std::errc::io_error), now_); });
+                return tell([&] { source_.handle_error(std::make_error_code(std::errc::io_error), now_); });
             case 'c':
-                tell([&] { source_.close(), apply(source_input::over); });
+                tell([&] { source_.close(), apply(event_source_input::over); });
                 return require(source_.ready_state() == sse::ready_state::closed);
             case 's':
                 tell([&] { restart(); });
@@ -155,7 +154,7 @@ private:
                 interfere();
                 if (!options_.is_terminal(event)) return false;
                 end_inside();
-                apply(source_input::over);
+                apply(event_source_input::over);
                 stream_->id = kept(event.last_event_id);
                 return true;
             };
@@ -169,7 +168,7 @@ private:
         source_.on_open([this, first] {
             if (first) {
                 require(telling_response_);
-                apply(source_input::accepted);
+                apply(event_source_input::accepted);
                 stream_.emplace();
                 stream_->begun_with = source_.last_event_id();
                 opened_at_ = now_;
@@ -178,7 +177,7 @@ private:
             hear();
         });
         for (const char* const type : {"message", "tick"}) {
-            source_.on(type, [this, first, type](const sse::source_event& event) {
+            source_.on(type, [this, first, type](const sse::event_source::event_view& event) {
                 require(event.type == type && event.origin == sse::origin(sent_->url));
                 require(kept(event.last_event_id) == source_.last_event_id());
                 hear(first, {kind::event, std::string(event.type), std::string(event.data),
@@ -192,7 +191,8 @@ private:
             reconnection_time_ = time;
             hear(first, {kind::retry, std::to_string(time.count())});
         });
-        source_.on_error([this, first](const sse::source_error& error) { hear_error(first, error); });
+        source_.on_error(
+            [this, first](const sse::event_source::failure& error) { hear_error(first, error); });
     }
 
     void hear(bool first, const test::notification& what) {
@@ -207,7 +207,7 @@ private:
         act(true);
     }
 
-    void hear_error(bool first, const sse::source_error& error) {
+    void hear_error(bool first, const sse::event_source::failure& error) {
         require(static_cast<bool>(error.code));
         if (!first) return act(false);
         ++errors_;
@@ -216,14 +216,14 @@ private:
         require(error.retry_in.has_value() == (source_.ready_state() == sse::ready_state::connecting));
         if (!error.retry_in) {
             require(source_.error() == error.code);
-            apply(source_input::over);
+            apply(event_source_input::over);
             return act(false);
         }
         count_failure();
         require(source_.failures() == failures_);
         require(options_.max_attempts == 0 || failures_ < options_.max_attempts);
-        require(*error.retry_in >= std::min(reconnection_time_, options_.backoff.longest));
-        apply(source_input::lost);
+        require(*error.retry_in >= std::min(reconnection_time_, options_.backoff.max_reconnection_time));
+        apply(event_source_input::lost);
         due_.reset();  // later than that it may be held at the end of time
         if (*error.retry_in < sse::milliseconds(1'000'000'000)) {
             due_ = now_ + std::chrono::milliseconds(*error.retry_in);
@@ -237,7 +237,7 @@ private:
     }
 
     void count_failure() {
-        if (state_ == source_state::open && now_ - opened_at_ >= stable_after()) failures_ = 0;
+        if (state_ == event_source_state::open && now_ - opened_at_ >= stable_after()) failures_ = 0;
         ++failures_;
     }
 
@@ -246,14 +246,16 @@ private:
         if (acts_.empty()) return interfere();
         const char what = acts_.front();
         acts_.pop_front();
-        if (what == 'c') source_.close(), apply(source_input::over);
+        if (what == 'c') source_.close(), apply(event_source_input::over);
         if (what == 'r') restart();
-        if (what == 'a' && ++added_ < 4) source_.on_message([this](const sse::source_event&) { hear(); });
+        if (what == 'a' && ++added_ < 4)
+            source_.on_message([this](const sse::event_source::event_view&) { hear(); });
         if (what == 't' && of_stream) {
             count_failure();
-            apply(source_input::lost);
+            apply(event_source_input::lost);
             due_.reset();
-            if (options_.max_attempts != 0 && failures_ >= options_.max_attempts) apply(source_input::over);
+            if (options_.max_attempts != 0 && failures_ >= options_.max_attempts)
+                apply(event_source_input::over);
         }
         if (of_stream && (what == 'c' || what == 'r' || what == 't')) end_inside();
         interfere();
@@ -269,16 +271,16 @@ private:
     void interfere() {
         const sse::ready_state state = source_.ready_state();
         const std::string id(source_.last_event_id());
-        const sse::source_task task = source_.next(latest);
-        require((task.step == source_step::finished) == (state == sse::ready_state::closed));
-        require(task.step != source_step::connect && task.request == nullptr);
-        if (task.step != source_step::finished) require(task.until == latest);
+        const sse::event_source::task task = source_.next(latest);
+        require((task.step == sse::event_source::step::finished) == (state == sse::ready_state::closed));
+        require(task.step != sse::event_source::step::connect && task.request == nullptr);
+        if (task.step != sse::event_source::step::finished) require(task.until == latest);
         const std::error_code error = sse::errc::connection_ended;
-        source_.got_response({.status = 200, .headers = {{"Content-Type", "text/event-stream"}}}, latest);
-        source_.got_bytes("id: forged\ndata: forged\n\nretry: 7\n: forged\n", latest);
-        source_.got_end(latest);
-        source_.got_error(error, latest);
-        source_.got_fatal_error(error);
+        source_.handle_response({.status = 200, .headers = {{"Content-Type", "text/event-stream"}}}, latest);
+        source_.handle_bytes("id: forged\ndata: forged\n\nretry: 7\n: forged\n", latest);
+        source_.handle_end(latest);
+        source_.handle_error(error, latest);
+        source_.handle_fatal_error(error);
         require(source_.ready_state() == state && source_.last_event_id() == id);
     }
 
@@ -290,25 +292,25 @@ private:
     void restart() {
         source_.restart();
         restarted_ = true;
-        apply(source_input::restart);
+        apply(event_source_input::restart);
         failures_ = 0;
     }
 
     // Telling
 
     /// Each of these has to be of use: else nobody would have been told.
-    void apply(source_input what) {
-        const source_state next = sse::detail::next_state(state_, what);
-        const bool is_late = next == state_ && what != source_input::restart;
-        require(!is_late || (what == source_input::over && state_ == source_state::closed));
+    void apply(event_source_input what) {
+        const event_source_state next = sse::detail::next_state(state_, what);
+        const bool is_late = next == state_ && what != event_source_input::restart;
+        require(!is_late || (what == event_source_input::over && state_ == event_source_state::closed));
         state_ = next;
-        if (what == source_input::restart || what == source_input::lost) redirected_ = false;
+        if (what == event_source_input::restart || what == event_source_input::lost) redirected_ = false;
     }
 
     void check_state() const {
-        const sse::ready_state state = state_ == source_state::open     ? sse::ready_state::open
-                                       : state_ == source_state::closed ? sse::ready_state::closed
-                                                                        : sse::ready_state::connecting;
+        const sse::ready_state state = state_ == event_source_state::open     ? sse::ready_state::open
+                                       : state_ == event_source_state::closed ? sse::ready_state::closed
+                                                                              : sse::ready_state::connecting;
         require(source_.ready_state() == state);
         require(source_.last_event_id().size() <= options_.max_event_bytes);
         require(kept(source_.last_event_id()) == source_.last_event_id());
@@ -319,63 +321,66 @@ private:
         errors_ = 0;
         calls_ = 0;
         restarted_ = false;
-        const bool was_closed = state_ == source_state::closed;
+        const bool was_closed = state_ == event_source_state::closed;
         try {
             call();
         } catch (const thrown&) {
         }
-        if (stream_ && state_ != source_state::open) {
+        if (stream_ && state_ != event_source_state::open) {
             check_stream(at_end);
             stream_.reset();
         }
         check_state();
-        if (was_closed && !restarted_) require(state_ == source_state::closed && calls_ == 0);
+        if (was_closed && !restarted_) require(state_ == event_source_state::closed && calls_ == 0);
     }
 
     void next() {
         const std::size_t most_calls = 8 + 4 * acts_.size();
-        sse::source_task task;
+        sse::event_source::task task;
         bool returned = false;
         if (std::exchange(is_fed_, false)) heard_at_ = now_;  // silence is counted from here
         tell([&] { task = source_.next(now_), returned = true; });
         require(calls_ <= most_calls);
         if (!returned) return;
         // Made to start anew by who was told that its headers are no good.
-        const bool is_anew = restarted_ && state_ == source_state::ready;
-        if (is_anew && task.step == source_step::wait) return require(task.until == now_);
+        const bool is_anew = restarted_ && state_ == event_source_state::ready;
+        if (is_anew && task.step == sse::event_source::step::wait) return require(task.until == now_);
         require(!task.until || *task.until > now_);
-        require((task.request != nullptr) == (task.step == source_step::connect));
+        require((task.request != nullptr) == (task.step == sse::event_source::step::connect));
         switch (task.step) {
-            case source_step::connect:
-                if (state_ == source_state::waiting) {
+            case sse::event_source::step::connect:
+                if (state_ == event_source_state::waiting) {
                     require(!due_ || now_ >= *due_);
-                    apply(source_input::time);
+                    apply(event_source_input::time);
                 }
-                require(state_ == source_state::ready);
-                apply(source_input::sent);
+                require(state_ == event_source_state::ready);
+                apply(event_source_input::sent);
                 heard_at_ = now_;
                 is_fed_ = true;
                 check_request(*task.request);
                 check_until(task, options_.response_timeout);
                 break;
-            case source_step::read:
-                require(state_ == source_state::requesting || state_ == source_state::open);
-                check_until(task,
-                            state_ == source_state::open ? options_.idle_timeout : options_.response_timeout);
+            case sse::event_source::step::read:
+                require(state_ == event_source_state::requesting || state_ == event_source_state::open);
+                check_until(task, state_ == event_source_state::open ? options_.idle_timeout
+                                                                     : options_.response_timeout);
                 break;
-            case source_step::wait:
-                require(state_ == source_state::waiting && task.until &&
+            case sse::event_source::step::wait:
+                require(state_ == event_source_state::waiting && task.until &&
                         task.until == due_.value_or(*task.until));
                 due_ = task.until;
                 break;
-            case source_step::finished: require(state_ == source_state::closed && !task.until); break;
+            case sse::event_source::step::finished:
+                require(state_ == event_source_state::closed && !task.until);
+                break;
         }
         check_state();
     }
 
     void connect() {
-        for (int i = 0; i < 3 && (state_ == source_state::waiting || state_ == source_state::ready); ++i) {
-            if (state_ == source_state::waiting && due_) now_ = std::clamp(*due_, now_, latest);
+        for (int i = 0;
+             i < 3 && (state_ == event_source_state::waiting || state_ == event_source_state::ready); ++i) {
+            if (state_ == event_source_state::waiting && due_) now_ = std::clamp(*due_, now_, latest);
             next();
         }
     }
@@ -398,12 +403,12 @@ private:
                 response.headers.push_back({line.substr(0, colon), line.substr(colon + 2)});
             }
         }
-        const bool was_requesting = state_ == source_state::requesting;
+        const bool was_requesting = state_ == event_source_state::requesting;
         telling_response_ = was_requesting;
         tell([&] {
-            source_.got_response(response, now_);
-            if (!was_requesting || state_ != source_state::requesting) return;
-            apply(source_input::redirect);  // for nobody was told anything
+            source_.handle_response(response, now_);
+            if (!was_requesting || state_ != event_source_state::requesting) return;
+            apply(event_source_input::redirect);  // for nobody was told anything
             redirected_ = true;
             require(++redirects_ <= options_.max_redirects);
         });
@@ -413,34 +418,34 @@ private:
     void read(std::string_view bytes) {
         const test::exact_copy block(bytes);  // under AddressSanitizer a view kept too long is seen
         if (stream_) stream_->bytes += bytes, is_fed_ = true;
-        tell([&] { source_.got_bytes(block, now_); });
+        tell([&] { source_.handle_bytes(block, now_); });
     }
 
     void end() {
         tell(
             [&] {
-                source_.got_end(now_);
-                const bool is_over = state_ == source_state::open && !options_.reconnect_at_end;
-                if (is_over) apply(source_input::over), require(!source_.error());
+                source_.handle_end(now_);
+                const bool is_over = state_ == event_source_state::open && !options_.reconnect_at_end;
+                if (is_over) apply(event_source_input::over), require(!source_.error());
             },
             true);
     }
 
     // Looking closer
 
-    void check_until(const sse::source_task& task, sse::milliseconds timeout) const {
+    void check_until(const sse::event_source::task& task, sse::milliseconds timeout) const {
         if (timeout.count() <= 0) return require(!task.until);
         require(task.until == heard_at_ + std::chrono::milliseconds(timeout));
     }
 
     /// Of a stream that is over, by what the standard says of its bytes.
     void check_stream(bool at_end) const {
-        const test::outcome all =
-            test::reference(stream_->bytes, {.replace = options_.text == sse::text::replace,
-                                             .deliver = at_end && options_.at_end == sse::at_end::deliver,
-                                             .last_event_id = stream_->begun_with,
-                                             .max_event_bytes = options_.max_event_bytes,
-                                             .keeps_comments = true});
+        const test::outcome all = test::reference(
+            stream_->bytes, {.replace = options_.invalid_utf8 == sse::invalid_utf8::replace,
+                             .deliver = at_end && options_.unfinished_event == sse::unfinished_event::deliver,
+                             .last_event_id = stream_->begun_with,
+                             .max_event_bytes = options_.max_event_bytes,
+                             .keeps_comments = true});
         std::vector<test::notification> expected;
         for (const test::notification& each : all.log) {
             const bool is_event = each.what == kind::event;
@@ -463,8 +468,8 @@ private:
     void check_request(const sse::request& request) {
         const sse::request before = redirected_ ? *sent_ : sse::request{};
         sent_ = request;
-        sse::url reparsed;
-        require(!sse::parse_url(sse::to_string(request.url), reparsed) && reparsed == request.url);
+        const auto reparsed = sse::parse_url(sse::to_string(request.url));
+        require(reparsed && *reparsed == request.url);
         std::size_t ids = 0;
         for (const auto& [name, value] : request.headers) {
             require(!sse::check_header(name, value));
@@ -516,7 +521,7 @@ private:
     std::optional<std::string> renewed_{};
     bool has_renewed_ = false;
 
-    source_state state_ = source_state::ready;
+    event_source_state state_ = event_source_state::ready;
     std::optional<stream> stream_{};
     std::optional<sse::request> sent_{};
     bool redirected_ = false;  // and not asked again yet

@@ -34,8 +34,8 @@ test::setup setup_of(std::string_view words) {
         words.remove_prefix(std::min(word.size() + 1, words.size()));
         if (word.empty()) continue;
         const std::string_view argument = word.substr(1);
-        if (word[0] == 'r') how.text = sse::text::replace;
-        if (word[0] == 'd') how.at_end = sse::at_end::deliver;
+        if (word[0] == 'r') how.invalid_utf8 = sse::invalid_utf8::replace;
+        if (word[0] == 'd') how.unfinished_event = sse::unfinished_event::deliver;
         if (word[0] == 'l') how.max_event_bytes = test::number_of<std::size_t>(argument);
         if (word[0] == 'i') how.last_event_id = test::unescaped(argument);
     }
@@ -49,14 +49,15 @@ void require_none(const std::string& fault) {
 
 void check_retained(std::string_view stream, const test::setup& how, std::size_t chunk) {
     const test::count count;
-    sse::parser parser(
-        {.max_event_bytes = how.max_event_bytes, .last_event_id = how.last_event_id, .text = how.text});
+    sse::parser parser({.max_event_bytes = how.max_event_bytes,
+                        .last_event_id = how.last_event_id,
+                        .invalid_utf8 = how.invalid_utf8});
     require(count.bytes() <= how.max_event_bytes);
     for (; !stream.empty(); stream.remove_prefix(std::min(chunk, stream.size()))) {
         static_cast<void>(parser.feed(stream.substr(0, chunk), [](const sse::event_view&) {}));
         require(count.bytes() <= how.max_event_bytes);
     }
-    static_cast<void>(parser.finish(how.at_end, [](const sse::event_view&) {}));
+    static_cast<void>(parser.finish(how.unfinished_event, [](const sse::event_view&) {}));
     require(count.bytes() <= how.max_event_bytes);
 }
 

@@ -60,7 +60,7 @@ std::optional<sse::headers> fields_of(std::string_view bytes) {
 std::string sent(const std::string& head, std::string_view last_id, std::size_t room) {
     using namespace std::chrono_literals;
     const auto now = sse::session::time_point(1h);
-    sse::channel news({.events = kept, .epoch = 0xAB});
+    sse::channel news({.max_events = kept, .epoch = 0xAB});
     for (const published& each : events) {
         sse::message message{.data = each.data};
         if (each.is_own) message.id = each.id;
@@ -71,9 +71,9 @@ std::string sent(const std::string& head, std::string_view last_id, std::size_t 
     news.close();
     std::string bytes;
     for (;;) {
-        const sse::session_task task = it.next(now);
-        if (task.step == sse::session_step::finished) break;
-        require(task.step == sse::session_step::send && !task.bytes.empty());
+        const sse::session::task task = it.next(now);
+        if (task.step == sse::session::step::finished) break;
+        require(task.step == sse::session::step::send && !task.bytes.empty());
         const std::string_view part = task.bytes.substr(0, room);
         bytes += part;
         it.sent(part.size(), now);
@@ -127,7 +127,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(reader.next(left) == sse::http_part::head);
     require(reader.response().status == 200 && reader.response().headers == meant.headers);
     while (reader.next(left) == sse::http_part::body) require(!parser.feed(reader.body(), on_event));
-    require(reader.finish() == sse::http_part::end && !parser.pending() && told == expected.size());
+    require(reader.finish() == sse::http_part::end && !parser.in_event() && told == expected.size());
     // Who has all of them knows where it stands.
     require(parser.last_event_id() == (last_id == events.back().id ? "" : events.back().id));
     return 0;

@@ -39,11 +39,11 @@ support::event_text text_of(bool on_terminal) { return {on_terminal ? columns : 
 std::string shown(const settings& wanted, bool on_terminal, std::string_view stream, std::size_t chunk) {
     printer print(wanted, text_of(on_terminal));
     auto events_only = [&](const sse::event_view& event) { print.on_event(event); };
-    sse::parser parser({.max_event_bytes = wanted.limit, .text = print.encoding()});
+    sse::parser parser({.max_event_bytes = wanted.limit, .invalid_utf8 = print.encoding()});
     const auto take = [&](auto& handler) {
         for (; !stream.empty(); stream.remove_prefix(std::min(chunk, stream.size())))
             if (parser.feed(stream.substr(0, chunk), handler)) return;
-        static_cast<void>(parser.finish(wanted.at_end, handler));
+        static_cast<void>(parser.finish(wanted.unfinished_event, handler));
     };
     wanted.comments ? take(print) : take(events_only);
     return print.take_text();
@@ -51,10 +51,11 @@ std::string shown(const settings& wanted, bool on_terminal, std::string_view str
 
 /// What of a stream is to be shown, by the standard's algorithm and the options.
 std::vector<test::notification> expected(const settings& wanted, bool replace, const std::string& stream) {
-    const test::outcome all = test::reference(stream, {.replace = replace,
-                                                       .deliver = wanted.at_end == sse::at_end::deliver,
-                                                       .max_event_bytes = wanted.limit,
-                                                       .keeps_comments = wanted.comments});
+    const test::outcome all =
+        test::reference(stream, {.replace = replace,
+                                 .deliver = wanted.unfinished_event == sse::unfinished_event::deliver,
+                                 .max_event_bytes = wanted.limit,
+                                 .keeps_comments = wanted.comments});
     std::vector<test::notification> result;
     for (const test::notification& each : all.log) {
         const std::string& type = each.first;

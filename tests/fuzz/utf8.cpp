@@ -62,7 +62,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const std::string expected = replaced(text);
     for (const std::size_t chunk : {stream.size(), std::size_t{1}, 1 + size % 7}) {
         std::size_t events = 0;
-        sse::parser parser({.text = sse::text::replace});
+        sse::parser parser({.invalid_utf8 = sse::invalid_utf8::replace});
         test::for_each_chunk(stream, test::cuts_every(chunk, stream.size()), [&](std::string_view bytes) {
             require(!parser.feed(bytes, [&](const sse::event_view& event) {
                 ++events;

@@ -18,7 +18,8 @@
 const std::size_t use::parser_overhead = sizeof(sse::fixed_parser<parser_memory>) - parser_memory;
 
 use::outcome use::parse(std::string_view stream, std::size_t size, bool replace, note_event* note) {
-    sse::fixed_parser<parser_memory> parser({.text = replace ? sse::text::replace : sse::text::as_is});
+    sse::fixed_parser<parser_memory> parser(
+        {.invalid_utf8 = replace ? sse::invalid_utf8::replace : sse::invalid_utf8::keep});
     while (!stream.empty()) {
         std::string_view piece(stream.data(), size < stream.size() ? size : stream.size());
         stream.remove_prefix(piece.size());
@@ -31,7 +32,7 @@ use::outcome use::parse(std::string_view stream, std::size_t size, bool replace,
         if (error) break;
 #endif
     }
-    return {!parser.error(), parser.pending(),
+    return {!parser.error(), parser.in_event(),
             parser.reconnection_time().value_or(sse::milliseconds(0)).count()};
 }
 #else

@@ -141,14 +141,14 @@ public:
 struct client {
     explicit client(sse::event_source_options options) : source(std::move(options)) {
         source.on_open([this] { log.emplace_back("open"); });
-        source.on_event([this](const sse::source_event& event) {
+        source.on_event([this](const sse::event_source::event_view& event) {
             log.push_back(fmt::format("{} {} {}", event.type, event.data, event.last_event_id));
             origins.emplace_back(event.origin);
         });
         source.on_comment([this](std::string_view text) { log.push_back(fmt::format("comment {}", text)); });
         source.on_retry(
             [this](sse::milliseconds time) { log.push_back(fmt::format("retry {}", time.count())); });
-        source.on_error([this](const sse::source_error& error) {
+        source.on_error([this](const sse::event_source::failure& error) {
             log.emplace_back(error.retry_in ? "lost" : "over");
             errors.push_back(error);
         });
@@ -156,18 +156,18 @@ struct client {
 
     std::error_code run(adapter::run_options options = {}) {
         const alarm_guard bounded;
-        options.remote = &remote;
+        options.control = &control;
         return adapter::run(source, options);
     }
 
     sse::event_source source;
-    sse::remote remote{};
+    sse::run_control control{};
     strings log{};
     strings origins{};
-    std::vector<sse::source_error> errors{};
+    std::vector<sse::event_source::failure> errors{};
 };
 
-inline constexpr sse::backoff_options at_once{.reconnection_time = 0ms, .first_added = 0ms};
+inline constexpr sse::backoff_options at_once{.reconnection_time = 0ms, .max_first_jitter = 0ms};
 inline constexpr sse::backoff_options in_an_hour{.reconnection_time = 1h};
 
 /// With as many attempts as a test needs, and no pause between them.
@@ -412,7 +412,7 @@ TEST_CASE("an event of 10 MiB comes whole") {
         script_server server([&](connection& c) { c.request(), c.send(respond(how, pieces)); });
         sse::event_source source({.url = server.url(), .reconnect_at_end = false});
         std::size_t whole = 0;
-        source.on_message([&](const sse::source_event& each) { whole += each.data == data; });
+        source.on_message([&](const sse::event_source::event_view& each) { whole += each.data == data; });
         const alarm_guard bounded;
         CHECK_FALSE(adapter::run(source));
         CHECK(whole == 1);
@@ -459,7 +459,7 @@ TEST_CASE("a response that is cut anywhere is asked for again behind its last co
             for (; cut <= response.size(); ++cut) {
                 CAPTURE(cut.load());
                 client it(options_for(server.url(), 2));
-                it.source.on_message([&](const sse::source_event& event) {
+                it.source.on_message([&](const sse::event_source::event_view& event) {
                     if (event.last_event_id == "4") it.source.close();
                 });
                 CHECK_FALSE(it.run());
@@ -508,7 +508,7 @@ TEST_CASE("nothing is lost and nothing comes twice, wherever a server cuts and h
         sse::event_source source(options_for(server.url(), 0));
         int delivered = 0;
         bool is_in_order = true;
-        source.on_message([&](const sse::source_event& event) {
+        source.on_message([&](const sse::event_source::event_view& event) {
             ++delivered;
             is_in_order = is_in_order && event.data == fmt::format("event {}", delivered) &&
                           event.last_event_id == std::to_string(delivered);
@@ -622,7 +622,7 @@ TEST_CASE("what a response asks to wait is waited") {
             sse::event_source_options options = options_for(server.url());
             options.policy = sse::retrying_action;
             client it(std::move(options));
-            it.source.on_error([&](const sse::source_error&) { it.source.close(); });
+            it.source.on_error([&](const sse::event_source::failure&) { it.source.close(); });
             CHECK_FALSE(it.run());
             REQUIRE(it.errors.size() == 1);
             CHECK(it.errors[0].status == status);
@@ -644,7 +644,7 @@ TEST_CASE("a date to wait for is held against the clock where the response has n
     options.policy = sse::retrying_action;
     options.random = [] { return std::uint64_t{0}; };
     client it(std::move(options));
-    it.source.on_error([&](const sse::source_error&) { it.source.close(); });
+    it.source.on_error([&](const sse::event_source::failure&) { it.source.close(); });
     CHECK_FALSE(it.run());
     REQUIRE(it.errors.size() == 1);
     CHECK(it.errors[0].retry_in > sse::milliseconds(100s));
@@ -853,7 +853,7 @@ TEST_CASE("a server that closes at once, for ever, makes no storm") {
                 if (!sent.empty()) c.send(retry);
             });
             sse::event_source_options options = options_for(server.url(), 7);
-            options.backoff = {.reconnection_time = 1ms, .first_added = 2ms, .most_added = 7ms};
+            options.backoff = {.reconnection_time = 1ms, .max_first_jitter = 2ms, .max_jitter = 7ms};
             // The most that can be added is added, for this is one less than a multiple of 3, 5 and 8.
             options.random = [] { return std::uint64_t{119}; };
             client it(std::move(options));
@@ -888,7 +888,7 @@ TEST_CASE("a server that closes while it is sent a body is no more than an error
 TEST_CASE("a pause is waited to its end") {
     script_server server([](connection& c) { c.request(); });
     sse::event_source_options options = options_for(server.url(), 4);
-    options.backoff = {.reconnection_time = 30ms, .first_added = 0ms};
+    options.backoff = {.reconnection_time = 30ms, .max_first_jitter = 0ms};
     client it(std::move(options));
     const auto begin = std::chrono::steady_clock::now();
     it.run();
@@ -1163,7 +1163,7 @@ TEST_CASE("what a listener takes is not the server's silence") {
     options.reconnect_at_end = false;
     client it(std::move(options));
     // All is there before the first event is done with: only the source itself can be late.
-    it.source.on_message([&](const sse::source_event& event) {
+    it.source.on_message([&](const sse::event_source::event_view& event) {
         if (event.data == "event 1") begun.set_value(), sent.get_future().wait_for(guard);
         std::this_thread::sleep_for(60ms);
     });
@@ -1186,7 +1186,7 @@ TEST_CASE("a server has all of its time once a listener is done") {
         options_for(server.url(), 20);  // one of them will be answered in time
     options.idle_timeout = 30ms;
     client it(std::move(options));
-    it.source.on_message([&](const sse::source_event& event) {
+    it.source.on_message([&](const sse::event_source::event_view& event) {
         if (event.data == "two") return it.source.close();
         std::this_thread::sleep_for(60ms);
         done.release();
@@ -1208,7 +1208,8 @@ TEST_CASE("what a hook takes is not the server's, either") {
 TEST_CASE("a source that another loop has left in the middle is taken over") {
     script_server server([](connection& c) { c.request(), c.send(no_content); });
     client it(options_for(server.url()));
-    CHECK(it.source.next(sse::event_source::time_point::clock::now()).step == sse::source_step::connect);
+    CHECK(it.source.next(sse::event_source::time_point::clock::now()).step ==
+          sse::event_source::step::connect);
     CHECK(it.run() == sse::errc::no_content);
     CHECK(it.log == strings{"lost", "over"});
     CHECK(server.connections() == 1);
@@ -1221,7 +1222,7 @@ namespace {
 /// Where a source is when it is told something.
 enum class place { connecting, reading, waiting };
 
-std::atomic<sse::remote*> remote_of_handler = nullptr;
+std::atomic<sse::run_control*> control_of_handler = nullptr;
 
 /// Runs a source against a server whose script, once the source is there, does something on its own thread.
 struct elsewhere {
@@ -1244,7 +1245,7 @@ struct elsewhere {
         const auto reach = [this](const auto&) { reached.set_value(); };
         if (where == place::reading) it->source.on_message(reach);
         if (where == place::waiting) {
-            it->source.on_error([this](const sse::source_error& error) {
+            it->source.on_error([this](const sse::event_source::failure& error) {
                 if (error.retry_in) reached.set_value();
             });
         }
@@ -1260,7 +1261,7 @@ struct elsewhere {
 TEST_CASE("a source is closed by another thread, wherever it is") {
     for (const place where : {place::connecting, place::reading, place::waiting}) {
         CAPTURE(static_cast<int>(where));
-        elsewhere run(where, [](client& it) { it.remote.close(); });
+        elsewhere run(where, [](client& it) { it.control.close(); });
         CHECK_FALSE(run.it->run());
         CHECK(run.it->source.ready_state() == sse::ready_state::closed);
         CHECK(run.server.connections() == 1);
@@ -1271,7 +1272,7 @@ TEST_CASE("a source is closed by a signal handler, wherever it is") {
     struct sigaction action {};
     struct sigaction before {};
     action.sa_handler = [](int) {
-        if (sse::remote* const remote = remote_of_handler) remote->close();
+        if (sse::run_control* const control = control_of_handler) control->close();
     };
     REQUIRE(::sigaction(SIGUSR1, &action, &before) == 0);
     const pthread_t main_thread = ::pthread_self();
@@ -1280,14 +1281,14 @@ TEST_CASE("a source is closed by a signal handler, wherever it is") {
             CAPTURE(static_cast<int>(where));
             CAPTURE(is_interrupted);
             elsewhere run(where, [&](client& it) {
-                remote_of_handler = &it.remote;
+                control_of_handler = &it.control;
                 if (is_interrupted) ::pthread_kill(main_thread, SIGUSR1);
                 else ::raise(SIGUSR1);
             });
             CHECK_FALSE(run.it->run());
             CHECK(run.it->source.ready_state() == sse::ready_state::closed);
             CHECK(run.server.connections() == 1);
-            remote_of_handler = nullptr;
+            control_of_handler = nullptr;
         }
     }
     REQUIRE(::sigaction(SIGUSR1, &before, nullptr) == 0);
@@ -1296,7 +1297,7 @@ TEST_CASE("a source is closed by a signal handler, wherever it is") {
 TEST_CASE("a source is restarted by another thread, wherever it is") {
     for (const place where : {place::connecting, place::reading, place::waiting}) {
         CAPTURE(static_cast<int>(where));
-        elsewhere run(where, [](client& it) { it.remote.restart(); });
+        elsewhere run(where, [](client& it) { it.control.restart(); });
         CHECK(run.it->run() == sse::errc::no_content);
         CHECK(run.server.connections() == 2);
     }
@@ -1313,7 +1314,7 @@ TEST_CASE("a connection that is given up is closed before the pause, not behind 
             try {
                 c.wait_for_close();
             } catch (const script_over&) {
-                told.load()->remote.close();
+                told.load()->control.close();
             }
         });
         sse::event_source_options options = options_for(server.url());
@@ -1331,11 +1332,11 @@ TEST_CASE("a connection that is given up is closed before the pause, not behind 
 TEST_CASE("what a source is told before it runs is done") {
     script_server server([](connection& c) { c.request(), c.send(no_content); });
     client it(options_for(server.url()));
-    it.remote.close();
+    it.control.close();
     CHECK_FALSE(it.run());
     CHECK(it.log.empty());
-    it.remote.close();
-    it.remote.restart();
+    it.control.close();
+    it.control.restart();
     CHECK(it.run() == sse::errc::no_content);
     CHECK(server.connections() == 1);
 }
@@ -1343,8 +1344,8 @@ TEST_CASE("what a source is told before it runs is done") {
 TEST_CASE("what a source is told last counts, however much it was told before") {
     script_server server([](connection& c) { c.request(), c.send(no_content); });
     client it(options_for(server.url()));
-    for (int i = 0; i < 100'000; ++i) it.remote.restart();  // more than a pipe holds
-    it.remote.close();
+    for (int i = 0; i < 100'000; ++i) it.control.restart();  // more than a pipe holds
+    it.control.close();
     CHECK_FALSE(it.run());
     CHECK(it.log.empty());
     CHECK(server.connections() == 0);
@@ -1354,7 +1355,7 @@ TEST_CASE("who tells a source to close does not wait, and finds errno as it was"
     script_server server([](connection& c) { c.request(), c.send(no_content); });
     client it(options_for(server.url()));
     errno = EDOM;
-    for (int i = 0; i < 100'000; ++i) it.remote.close();  // more than a pipe holds
+    for (int i = 0; i < 100'000; ++i) it.control.close();  // more than a pipe holds
     CHECK(errno == EDOM);
     CHECK_FALSE(it.run());
     CHECK(it.log.empty());
@@ -1363,7 +1364,7 @@ TEST_CASE("who tells a source to close does not wait, and finds errno as it was"
 TEST_CASE("a source is closed while its host's name is looked up") {
     client it(options_for("http://slow.test/", 0));
     std::thread closer([&] {
-        if (slow_name.wait_for_question()) it.remote.close();
+        if (slow_name.wait_for_question()) it.control.close();
     });
     CHECK_FALSE(it.run());
     CHECK(it.log.empty());
@@ -1386,7 +1387,7 @@ TEST_CASE("who waits does nothing") {
         CAPTURE(static_cast<int>(where));
         elsewhere run(where, [](client& it) {
             std::this_thread::sleep_for(200ms);
-            it.remote.close();
+            it.control.close();
         });
         const auto used = [] {
             timespec time{};

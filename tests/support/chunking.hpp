@@ -29,8 +29,8 @@ namespace test {
 
 /// How a stream is to be parsed.
 struct setup {
-    sse::text text = sse::text::as_is;
-    sse::at_end at_end = sse::at_end::discard;
+    sse::invalid_utf8 invalid_utf8 = sse::invalid_utf8::keep;
+    sse::unfinished_event unfinished_event = sse::unfinished_event::discard;
     std::size_t max_event_bytes = sse::parser_options{}.max_event_bytes;
     std::string last_event_id{};
 };
@@ -110,16 +110,17 @@ template <class Parser, class Feed, class Finish>
 observation run(const job& work, Feed&& feed, Finish&& finish) {
     Parser parser({.max_event_bytes = work.how.max_event_bytes,
                    .last_event_id = work.how.last_event_id,
-                   .text = work.how.text});
+                   .invalid_utf8 = work.how.invalid_utf8});
     observation seen;
     const auto expect = [&](bool holds, const char* complaint) {
         if (!holds && seen.complaint.empty()) seen.complaint = complaint;
     };
     for (const cuts& where : work.passes) {
         if (&where != &work.passes.front()) {
-            if (work.separator == between::finish) finish(parser, work.how.at_end, seen.result.log, expect);
+            if (work.separator == between::finish)
+                finish(parser, work.how.unfinished_event, seen.result.log, expect);
             if (work.separator == between::reset || parser.error()) parser.reset();
-            expect(!parser.pending(), "pending between two streams");
+            expect(!parser.in_event(), "pending between two streams");
             expect(!parser.error(), "an error between two streams");
         }
         seen.result = {};
@@ -129,10 +130,10 @@ observation run(const job& work, Feed&& feed, Finish&& finish) {
             feed(parser, chunk, seen.result.log, expect);
             expect(!before || parser.error() == before, "the error did not stay");
         });
-        seen.result.pending = parser.pending();
+        seen.result.pending = parser.in_event();
     }
-    finish(parser, work.how.at_end, seen.result.log, expect);
-    expect(!parser.pending(), "pending after finish");
+    finish(parser, work.how.unfinished_event, seen.result.log, expect);
+    expect(!parser.in_event(), "pending after finish");
     expect(!parser.error() || parser.error() == sse::errc::event_too_large,
            "another error than event_too_large");
     seen.result.too_large = bool(parser.error());
@@ -150,8 +151,8 @@ observation push_to(const job& work, MakeHandler&& make_handler) {
             const sse::error error = parser.feed(chunk, make_handler(log));
             expect(error == parser.error(), "feed returned another error than error()");
         },
-        [&](Parser& parser, sse::at_end at_end, auto& log, auto& expect) {
-            const sse::error error = parser.finish(at_end, make_handler(log));
+        [&](Parser& parser, sse::unfinished_event unfinished_event, auto& log, auto& expect) {
+            const sse::error error = parser.finish(unfinished_event, make_handler(log));
             expect(error == parser.error(), "finish returned another error than error()");
         });
 }
@@ -179,8 +180,8 @@ observation pull(const job& work) {
             }
             expect(parser.error() || chunk.empty(), "next left bytes behind");
         },
-        [](Parser& parser, sse::at_end at_end, auto& log, auto&) {
-            if (const std::optional<sse::event_view> event = parser.finish(at_end))
+        [](Parser& parser, sse::unfinished_event unfinished_event, auto& log, auto&) {
+            if (const std::optional<sse::event_view> event = parser.finish(unfinished_event))
                 recorder<nothing>(log).on_event(*event);
         });
 }
@@ -206,8 +207,8 @@ inline constexpr std::array drivers = {
 /// What the reference says a driver should show; `first` is the connection before, if there was one.
 inline outcome expectation(const std::string& stream, const setup& how, const driver& way,
                            const outcome* first = nullptr) {
-    outcome result = reference(stream, {.replace = how.text == sse::text::replace,
-                                        .deliver = how.at_end == sse::at_end::deliver,
+    outcome result = reference(stream, {.replace = how.invalid_utf8 == sse::invalid_utf8::replace,
+                                        .deliver = how.unfinished_event == sse::unfinished_event::deliver,
                                         .last_event_id = first ? first->last_event_id : how.last_event_id,
                                         .reconnection_time = first ? first->reconnection_time : std::nullopt,
                                         .max_event_bytes = std::min(how.max_event_bytes, way.capacity),
@@ -230,7 +231,7 @@ inline outcome expectation(const std::string& stream, const setup& how, const dr
 inline outcome second_expectation(const std::string& stream, const setup& how, const driver& way,
                                   between separator) {
     setup first_how = how;
-    if (separator == between::reset) first_how.at_end = sse::at_end::discard;
+    if (separator == between::reset) first_how.unfinished_event = sse::unfinished_event::discard;
     const outcome first = expectation(stream, first_how, way);
     return expectation(stream, how, way, &first);
 }
@@ -258,8 +259,8 @@ inline std::string fault(const std::string& stream, const setup& how, const driv
 
     std::string text = "stream " + show(stream) + '\n';
     text += way.name;
-    if (how.text == sse::text::replace) text += ", text::replace";
-    if (how.at_end == sse::at_end::deliver) text += ", at_end::deliver";
+    if (how.invalid_utf8 == sse::invalid_utf8::replace) text += ", invalid_utf8::replace";
+    if (how.unfinished_event == sse::unfinished_event::deliver) text += ", unfinished_event::deliver";
     if (how.max_event_bytes != setup{}.max_event_bytes)
         text += ", max_event_bytes " + std::to_string(how.max_event_bytes);
     if (!how.last_event_id.empty()) text += ", last_event_id " + show(how.last_event_id);

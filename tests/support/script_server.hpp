@@ -5,7 +5,7 @@
 //     CHECK(server.requests().size() == 1);
 #pragma once
 
-#include <sse/adapters/remote.hpp>
+#include <sse/adapters/run_control.hpp>
 #include <sse/http.hpp>
 #include <sse/http1.hpp>
 

@@ -1,7 +1,7 @@
 // Runs an event_source over libcurl, blocking: TLS, HTTP/2, proxies, compression, authentication. Links it.
 //
 //     sse::event_source source({.url = "https://example.org/stream"});
-//     source.on_message([](const sse::source_event& event) { use(event.data); });
+//     source.on_message([](const sse::event_source::event_view& event) { use(event.data); });
 //     sse::curl::run(source);
 #pragma once
 
@@ -9,7 +9,7 @@
 #include "../event_source.hpp"
 #include "../http.hpp"
 #include "../http1.hpp"
-#include "remote.hpp"
+#include "run_control.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -34,7 +34,7 @@ namespace sse::curl {
 
 struct run_options {
     /// Closes or restarts the source from elsewhere.
-    sse::remote* remote = nullptr;
+    run_control* control = nullptr;
 
     /// Sets options of libcurl before each request, after those that are set here: a proxy, certificates, a
     /// user's name. Certificates are checked unless this says otherwise. Headers and codings are better left
@@ -216,11 +216,11 @@ public:
     /// Waits for the server, for the remote or for the time, and goes on.
     void wait(std::optional<time_point> until) {
         curl_waitfd other{};
-        if (options_.remote != nullptr) {
-            other.fd = options_.remote->file();
+        if (options_.control != nullptr) {
+            other.fd = options_.control->file();
             other.events = CURL_WAIT_POLLIN;
         }
-        const unsigned others = options_.remote != nullptr ? 1 : 0;
+        const unsigned others = options_.control != nullptr ? 1 : 0;
         int timeout = sse::detail::milliseconds_until(until);
         // While it connects, libcurl may have something to do of which it wakes nobody: a host's next address.
         if (is_open_ && !is_told_) timeout = std::min(timeout, 500);
@@ -294,7 +294,7 @@ private:
         auto& transfer = *static_cast<curl::detail::transfer*>(self);
         return transfer.call(size * count, [&] {
             transfer.tell_response();
-            transfer.source_.got_bytes({bytes, size * count}, now());
+            transfer.source_.handle_bytes({bytes, size * count}, now());
         });
     }
 
@@ -342,29 +342,29 @@ private:
         std::erase_if(response_.headers, [](const header& header) {
             return equal_ignoring_case(header.name, "Content-Encoding");  // libcurl undoes it
         });
-        source_.got_response(sse::detail::with_date(response_), now());
+        source_.handle_response(sse::detail::with_date(response_), now());
     }
 
     void finish(CURLcode code) {
-        if (refused_) return source_.got_error(refused_, now());
+        if (refused_) return source_.handle_error(refused_, now());
         if (code == CURLE_OK && is_complete_) {
             tell_response();
-            return source_.got_end(now());
+            return source_.handle_end(now());
         }
         long sent = 0;
         ::curl_easy_getinfo(easy_.get(), CURLINFO_REQUEST_SIZE, &sent);
         switch (code) {
             case CURLE_OK:  // libcurl does not mind a head that is cut off
             case CURLE_GOT_NOTHING:
-            case CURLE_PARTIAL_FILE: return source_.got_error(errc::http_cut_off, now());
+            case CURLE_PARTIAL_FILE: return source_.handle_error(errc::http_cut_off, now());
             case CURLE_UNSUPPORTED_PROTOCOL:  // also a response that is no HTTP, and the next one may be
-                if (sent > 0) return source_.got_error(errc::http_malformed, now());
+                if (sent > 0) return source_.handle_error(errc::http_malformed, now());
                 break;
             default: break;
         }
         const std::error_code error(code, category());
-        if (is_fatal(code)) source_.got_fatal_error(error);
-        else source_.got_error(error, now());
+        if (is_fatal(code)) source_.handle_fatal_error(error);
+        else source_.handle_error(error, now());
     }
 
     event_source& source_;
@@ -400,18 +400,19 @@ private:
 inline std::error_code run(event_source& source, const run_options& options = {}) {
     detail::transfer transfer(source, options);
     const auto obey = [&] {
-        if (options.remote != nullptr) options.remote->apply_to(source);
+        if (options.control != nullptr) options.control->apply_to(source);
     };
     for (;;) {
         obey();
         const auto now = detail::time_point::clock::now();
-        const source_task task = source.next(now);
-        if (task.step != source_step::read) transfer.close();
-        if (task.step == source_step::finished) return source.error();
-        if (task.step == source_step::connect) {
+        const event_source::task task = source.next(now);
+        if (task.step != event_source::step::read) transfer.close();
+        if (task.step == event_source::step::finished) return source.error();
+        if (task.step == event_source::step::connect) {
             transfer.open(*task.request);
-        } else if (task.step == source_step::read && !transfer.is_open()) {
-            source.got_error(errc::connection_ended, now);  // an exception has ended the run before this one
+        } else if (task.step == event_source::step::read && !transfer.is_open()) {
+            source.handle_error(errc::connection_ended,
+                                now);  // an exception has ended the run before this one
         } else {
             transfer.wait(task.until);
             obey();

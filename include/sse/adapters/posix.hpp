@@ -1,7 +1,7 @@
 // Runs an event_source on a plain socket, blocking: http only, IPv4 and IPv6. For https see curl.hpp.
 //
 //     sse::event_source source({.url = "http://127.0.0.1:8080/stream"});
-//     source.on_message([](const sse::source_event& event) { use(event.data); });
+//     source.on_message([](const sse::event_source::event_view& event) { use(event.data); });
 //     sse::posix::run(source);
 #pragma once
 
@@ -9,7 +9,7 @@
 #include "../event_source.hpp"
 #include "../http.hpp"
 #include "../http1.hpp"
-#include "remote.hpp"
+#include "run_control.hpp"
 
 #include <array>
 #include <atomic>
@@ -32,7 +32,7 @@ namespace sse::posix {
 
 struct run_options {
     /// Closes or restarts the source from elsewhere.
-    sse::remote* remote = nullptr;
+    run_control* control = nullptr;
 
     /// Of a host's addresses, each is given so long to answer before the next one is tried; 0 for no limit,
     /// as below.
@@ -133,9 +133,9 @@ inline std::optional<time_point> earlier(std::optional<time_point> a, std::optio
 
 /// What `run` does, for a poll loop of one's own: one connection after the other, and no function that waits.
 ///
-///     const sse::source_task task = source.next(now);
-///     if (task.step != sse::source_step::read) connection.close();
-///     if (task.step == sse::source_step::connect) connection.open(*task.request, now), ask_again();
+///     const sse::event_source::task task = source.next(now);
+///     if (task.step != sse::event_source::step::read) connection.close();
+///     if (task.step == sse::event_source::step::connect) connection.open(*task.request, now), ask_again();
 ///     …  // poll for connection.awaited(), until task.until or connection.deadline()
 ///     connection.go_on(revents, now);
 class connection {
@@ -151,13 +151,13 @@ public:
     /// Begins to ask for the resource; a connection that is there is closed. Tells the source of failures.
     void open(const request& request, time_point now) {
         close();
-        if (request.url.scheme != "http") return source_.got_fatal_error(errc::tls_unavailable);
+        if (request.url.scheme != "http") return source_.handle_fatal_error(errc::tls_unavailable);
         sse::request whole = request;
         if (!find_header(whole.headers, "Connection")) whole.headers.push_back({"Connection", "close"});
         unsent_.clear();
         sent_ = 0;
         if (const sse::error refused = write_request(unsent_, whole)) {
-            return source_.got_fatal_error(refused);
+            return source_.handle_fatal_error(refused);
         }
         std::string host(host_name(request.url));
         std::string port = std::to_string(request.url.port);
@@ -170,7 +170,7 @@ public:
             try {
                 resolver_.emplace(std::move(host), std::move(port));
             } catch (const std::system_error& error) {
-                return source_.got_error(error.code(), now);
+                return source_.handle_error(error.code(), now);
             }
         }
         is_resolving_ = true;
@@ -209,7 +209,7 @@ public:
             // What the server says counts, even where it does not listen any more.
             if ((events & ~POLLOUT) != 0) receive(now);
             else if ((events & POLLOUT) != 0) send(now);
-            else if (is_late(now)) source_.got_error(errc::timed_out, now);
+            else if (is_late(now)) source_.handle_error(errc::timed_out, now);
         }
     }
 
@@ -218,7 +218,7 @@ private:
     bool is_late(time_point now) const noexcept { return deadline_ && now >= *deadline_; }
 
     void use(detail::resolution result, time_point now) {
-        if (result.error) return source_.got_error(result.error, now);
+        if (result.error) return source_.handle_error(result.error, now);
         addresses_ = std::move(result.list);
         next_address_ = addresses_.get();
         connect({}, now);
@@ -242,7 +242,7 @@ private:
             }
             error = detail::last_error();
         }
-        source_.got_error(error, now);
+        source_.handle_error(error, now);
     }
 
     static void set_up(int socket) noexcept {
@@ -273,7 +273,7 @@ private:
 #endif
         const auto count = ::send(socket_.get(), unsent_.data() + sent_, unsent_.size() - sent_, flags);
         if (count >= 0) sent_ += static_cast<std::size_t>(count);
-        else if (!is_passing(errno)) return source_.got_error(detail::last_error(), now);
+        else if (!is_passing(errno)) return source_.handle_error(detail::last_error(), now);
         if (is_sent()) {
             std::string().swap(unsent_);  // the body may have been large, and `= {}` would keep its room
             sent_ = 0;
@@ -287,9 +287,9 @@ private:
         const auto count = ::recv(socket_.get(), buffer_.data(), buffer_.size(), 0);
         if (count > 0) return tell({buffer_.data(), static_cast<std::size_t>(count)}, now);
         if (count < 0 && is_passing(errno)) return;
-        if (count < 0) return source_.got_error(detail::last_error(), now);
-        if (reader_.finish() == http_part::end) source_.got_end(now);
-        else source_.got_error(reader_.error(), now);
+        if (count < 0) return source_.handle_error(detail::last_error(), now);
+        if (reader_.finish() == http_part::end) source_.handle_end(now);
+        else source_.handle_error(reader_.error(), now);
     }
 
     /// What comes after the source has had enough, it ignores.
@@ -297,13 +297,13 @@ private:
         for (;;) {
             switch (reader_.next(bytes)) {
                 case http_part::none:
-                    if (reader_.error()) source_.got_error(reader_.error(), now);
+                    if (reader_.error()) source_.handle_error(reader_.error(), now);
                     return;
                 case http_part::head:
-                    source_.got_response(sse::detail::with_date(reader_.response()), now);
+                    source_.handle_response(sse::detail::with_date(reader_.response()), now);
                     break;
-                case http_part::body: source_.got_bytes(reader_.body(), now); break;
-                case http_part::end: return source_.got_end(now);
+                case http_part::body: source_.handle_bytes(reader_.body(), now); break;
+                case http_part::end: return source_.handle_end(now);
             }
         }
     }
@@ -340,21 +340,22 @@ private:
 inline std::error_code run(event_source& source, const run_options& options = {}) {
     posix::connection connection(source, options);
     for (;;) {
-        if (options.remote != nullptr) options.remote->apply_to(source);
+        if (options.control != nullptr) options.control->apply_to(source);
         const auto now = detail::time_point::clock::now();
-        const source_task task = source.next(now);
-        if (task.step != source_step::read) connection.close();
-        if (task.step == source_step::finished) return source.error();
-        if (task.step == source_step::connect) {
+        const event_source::task task = source.next(now);
+        if (task.step != event_source::step::read) connection.close();
+        if (task.step == event_source::step::finished) return source.error();
+        if (task.step == event_source::step::connect) {
             connection.open(*task.request, now);
             continue;
         }
-        if (task.step == source_step::read && !connection.is_open()) {
-            source.got_error(errc::connection_ended, now);  // an exception has ended the run before this one
+        if (task.step == event_source::step::read && !connection.is_open()) {
+            source.handle_error(errc::connection_ended,
+                                now);  // an exception has ended the run before this one
             continue;
         }
         std::array<pollfd, 2> polled{connection.awaited(),
-                                     pollfd{options.remote ? options.remote->file() : -1, POLLIN, 0}};
+                                     pollfd{options.control ? options.control->file() : -1, POLLIN, 0}};
         const auto until = detail::earlier(task.until, connection.deadline());
         const int timeout = sse::detail::milliseconds_until(until);
         if (::poll(polled.data(), polled.size(), timeout) < 0) {

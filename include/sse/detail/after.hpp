@@ -15,8 +15,8 @@ constexpr std::optional<std::chrono::steady_clock::time_point> after(
     if (pause.count() <= 0) return std::nullopt;
     // From before the clock's epoch its end may be further away than a duration can say.
     const auto left = (time_point::max)() - (now < time_point() ? time_point() : now);
-    const auto most = std::chrono::floor<std::chrono::milliseconds>(left);
-    return now + (std::chrono::milliseconds(pause) < most ? std::chrono::milliseconds(pause) : most);
+    const auto max = std::chrono::floor<std::chrono::milliseconds>(left);
+    return now + (std::chrono::milliseconds(pause) < max ? std::chrono::milliseconds(pause) : max);
 }
 
 }  // namespace sse::detail

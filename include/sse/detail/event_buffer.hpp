@@ -46,9 +46,9 @@ private:
 
 /// How many bytes a kind of memory has room for, where that is known.
 template <class Memory>
-constexpr std::size_t most_bytes = SIZE_MAX;
+constexpr std::size_t max_bytes_of = SIZE_MAX;
 template <std::size_t Size>
-constexpr std::size_t most_bytes<std::array<char, Size>> = Size;
+constexpr std::size_t max_bytes_of<std::array<char, Size>> = Size;
 
 /// The values that a parser keeps besides data.
 enum class slot : unsigned char { type, id, last_event_id };
@@ -105,7 +105,7 @@ public:
     /// Lengthens the line. \pre what is kept stays within `limit()`, here and below
     [[gnu::always_inline]] constexpr void append_to_line(std::string_view text) {
         reserve(text.size());
-        copy_bytes<most_bytes<Memory>>(memory_.data() + used_.data + used_.line, text.data(), text.size());
+        copy_bytes<max_bytes_of<Memory>>(memory_.data() + used_.data + used_.line, text.data(), text.size());
         used_.line += text.size();
     }
 
@@ -114,7 +114,7 @@ public:
         reserve(1 + text.size());
         char* const end = memory_.data() + used_.data;
         *end = '\n';
-        copy_bytes<most_bytes<Memory>>(end + 1, text.data(), text.size());
+        copy_bytes<max_bytes_of<Memory>>(end + 1, text.data(), text.size());
         used_.data += 1 + text.size();
     }
 
@@ -152,7 +152,7 @@ public:
             drop(which);
             put_in(which, text.size());
         }
-        copy_bytes<most_bytes<Memory>>(memory_.data() + position(which), text.data(), text.size());
+        copy_bytes<max_bytes_of<Memory>>(memory_.data() + position(which), text.data(), text.size());
     }
 
     constexpr void drop(slot which) noexcept {

@@ -248,7 +248,7 @@ constexpr std::size_t find_line_end(std::string_view text) noexcept {
 }
 
 /// How far is looked ahead at most: far less than the first cache holds.
-inline constexpr std::size_t longest_window = 2048;
+inline constexpr std::size_t max_window_bytes = 2048;
 
 /// Calls `on_end(place)` for the CR and LF bytes of a text, in order, until that returns false.
 ///
@@ -264,13 +264,13 @@ template <class OnEnd>
         if ((byte == '\n' || byte == '\r') && !on_end(&byte)) return;
     }
 #else
-    std::uint64_t masks[longest_window / 64];
+    std::uint64_t masks[max_window_bytes / 64];
     const char* const last = text.data() + text.size();
     for (const char* block = text.data(); block != last; window *= 4) {
         const auto left = static_cast<std::size_t>(last - block);
         if (window > left) window = left;
         if (window > 64) {
-            if (window > longest_window) window = longest_window;
+            if (window > max_window_bytes) window = max_window_bytes;
             mark_line_ends({block, window}, window <= left - window ? window : 0, masks);
         } else if (window == 64) {
             masks[0] = line_ends_in_64(block);

@@ -1,8 +1,8 @@
 // Closes or restarts an event_source that a blocking adapter runs: from another thread, or a signal handler.
 //
-//     static sse::remote remote;
-//     std::signal(SIGINT, [](int) { remote.close(); });
-//     sse::posix::run(source, {.remote = &remote});
+//     static sse::run_control control;
+//     std::signal(SIGINT, [](int) { control.close(); });
+//     sse::posix::run(source, {.control = &control});
 #pragma once
 
 #include "../event_source.hpp"
@@ -123,12 +123,12 @@ inline response with_date(response head) {
 /// What it is told before the adapter runs is done as soon as it does.
 ///
 /// \pre it lives for as long as the run, and as any handler that names it
-class remote {
+class run_control {
 public:
     /// \throws std::system_error where there are no descriptors left
-    remote() = default;
-    remote(const remote&) = delete;  // handlers refer to it
-    remote& operator=(const remote&) = delete;
+    run_control() = default;
+    run_control(const run_control&) = delete;  // handlers refer to it
+    run_control& operator=(const run_control&) = delete;
 
     /// As `event_source::close()`. From any thread, or a signal handler.
     void close() noexcept { send(command::close); }

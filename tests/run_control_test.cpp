@@ -1,5 +1,5 @@
 // What reaches a source from another thread: that an adapter obeys it is tested with the adapters.
-#include <sse/adapters/remote.hpp>
+#include <sse/adapters/run_control.hpp>
 
 #include <doctest/doctest.h>
 
@@ -39,55 +39,55 @@ extern "C" int fcntl(int file, int command, ...) {
 
 namespace {
 
-bool can_be_read(const sse::remote& remote) {
-    pollfd polled{remote.file(), POLLIN, 0};
+bool can_be_read(const sse::run_control& control) {
+    pollfd polled{control.file(), POLLIN, 0};
     return ::poll(&polled, 1, 0) == 1;
 }
 
 }  // namespace
 
-TEST_CASE("a remote wakes whoever polls it, until it is obeyed") {
+TEST_CASE("a run_control wakes whoever polls it, until it is obeyed") {
     sse::event_source source({.url = "http://a/"});
-    sse::remote remote;
-    CHECK_FALSE(can_be_read(remote));
-    remote.apply_to(source);  // nothing to do
+    sse::run_control control;
+    CHECK_FALSE(can_be_read(control));
+    control.apply_to(source);  // nothing to do
     CHECK(source.ready_state() == sse::ready_state::connecting);
 
-    remote.close();
-    CHECK(can_be_read(remote));
+    control.close();
+    CHECK(can_be_read(control));
     CHECK(source.ready_state() == sse::ready_state::connecting);  // not from here
-    remote.apply_to(source);
-    CHECK_FALSE(can_be_read(remote));
+    control.apply_to(source);
+    CHECK_FALSE(can_be_read(control));
     CHECK(source.ready_state() == sse::ready_state::closed);
 
-    remote.restart();
-    remote.apply_to(source);
+    control.restart();
+    control.apply_to(source);
     CHECK(source.ready_state() == sse::ready_state::connecting);
     source.close();
-    remote.apply_to(source);  // it was told once
+    control.apply_to(source);  // it was told once
     CHECK(source.ready_state() == sse::ready_state::closed);
 }
 
 TEST_CASE("the last command counts, however many there were") {
     sse::event_source source({.url = "http://a/"});
-    sse::remote remote;
-    for (int i = 0; i < 100'000; ++i) remote.restart();  // more than a pipe holds
-    remote.close();
-    remote.apply_to(source);
+    sse::run_control control;
+    for (int i = 0; i < 100'000; ++i) control.restart();  // more than a pipe holds
+    control.close();
+    control.apply_to(source);
     CHECK(source.ready_state() == sse::ready_state::closed);
-    CHECK_FALSE(can_be_read(remote));
+    CHECK_FALSE(can_be_read(control));
 
-    remote.close();
-    remote.restart();
-    remote.apply_to(source);
+    control.close();
+    control.restart();
+    control.apply_to(source);
     CHECK(source.ready_state() == sse::ready_state::connecting);
 }
 
 TEST_CASE("a signal handler finds errno as it was") {
-    sse::remote remote;
+    sse::run_control control;
     for (int i = 0; i < 100'000; ++i) {
         errno = ERANGE;
-        remote.close();
+        control.close();
         REQUIRE(errno == ERANGE);
     }
 }
@@ -115,7 +115,7 @@ TEST_CASE("a pipe that cannot be had is an error, and nothing of it is left") {
     REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
     std::error_code error;
     try {
-        sse::remote remote;
+        sse::run_control control;
     } catch (const std::system_error& failure) {
         error = failure.code();
     }
