@@ -1,10 +1,18 @@
 #!/usr/bin/env python3
-"""Breaks the library on purpose, in one place after another, and sees that a test notices."""
+"""Breaks the library on purpose, in one place after another, and sees that a test notices.
+
+Without options: each mutation of the table below. With --random: as many as asked for, chosen by the seed and spread
+evenly over the lines of the headers. A survivor that changes nothing a user sees stands in tests/equivalent_mutations,
+with the reason; any other needs a test.
+"""
 import argparse
 import concurrent.futures
 import os
 import pathlib
+import random
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -12,6 +20,7 @@ import tempfile
 SOURCES = pathlib.Path(__file__).resolve().parent
 INCLUDE = SOURCES.parent / "include/sse"
 TIME_LIMIT = 120  # seconds that a test may take: a mutation can make a loop endless, which a test notices so
+MEMORY_LIMIT = 4 << 30  # bytes: a mutation can make a program take ever more
 
 # What is broken: a header, what stands there once, what is put in its place, and the tests that should notice.
 MUTATIONS = [
@@ -72,7 +81,7 @@ MUTATIONS = [
     # Backoff
     ("backoff.hpp", "if (last.open_for && *last.open_for >= options_.stable_after) failures_ = 0;",
      "if (last.open_for) failures_ = 0;", "backoff"),
-    ("backoff.hpp", "value > most / 2 ? most : 2 * value", "2 * value", "backoff"),
+    ("backoff.hpp", "value > max / 2 ? max : 2 * value", "2 * value", "backoff"),
     # HTTP
     ("http.hpp", "is_named = is_named || (!from.empty() && from != \"*\" && origin == from);",
      "is_named = is_named || origin == from;", "http"),
@@ -80,7 +89,7 @@ MUTATIONS = [
     ("http.hpp", "if (authority.find('@') != std::string_view::npos) return errc::url_has_credentials;", "", "http"),
     ("http.hpp", "result = equal_ignoring_case(essence, media_type);",
      "result = result || equal_ignoring_case(essence, media_type);", "http"),
-    ("http1.hpp", "if (coded && (result.length || minor_version == 0)) contradictory = true;", "", "http1"),
+    ("http1.hpp", "if (coded && (found.length || minor_version == 0)) contradictory = true;", "", "http1"),
     ("http1.hpp", "if (line.size() > room_) {", "if (line.size() > room_ + 1) {", "http1"),
     ("http1.hpp", "only_chunked = !coded && equal_ignoring_case(coding, \"chunked\");",
      "only_chunked = equal_ignoring_case(coding, \"chunked\");", "http1"),
@@ -91,16 +100,16 @@ MUTATIONS = [
     ("http1.hpp", "if (hosts > 1 || (hosts == 0 && minor_version_ > 0)) return false;", "", "http1"),
     ("http1.hpp", "if (bytes.empty()) return {};\n    const std::string size", "const std::string size", "http1"),
     # The client
-    ("event_source.hpp", "if (!same_origin(request_.url, next)) {", "if (false) {", "event_source"),
+    ("event_source.hpp", "if (!same_origin(request_.url, *next)) {", "if (false) {", "event_source"),
     ("event_source.hpp", "if (++redirects_ > options_.max_redirects)",
      "if (++redirects_ > options_.max_redirects + 1)", "event_source"),
-    ("event_source.hpp", 'if (request_.url.scheme == "https" && next.scheme != "https")', "if (false)",
+    ("event_source.hpp", 'if (request_.url.scheme == "https" && next->scheme != "https")', "if (false)",
      "event_source"),
     ("event_source.hpp", "if (is_sendable_id(id, options_.max_last_event_id_bytes)) {", "if (!id.empty()) {",
      "event_source"),
     ("event_source.hpp", "if (is_called_) return ask_again(now);", "", "event_source"),
     ("event_source.hpp", "if (id.size() > options_.max_last_event_id_bytes) id = {};", "", "event_source"),
-    ("http.hpp", "if (to_string(resolved).size() > max_url_bytes) return errc::url_invalid;", "", "http"),
+    ("http.hpp", "if (resolved && to_string(*resolved).size() > max_url_bytes) return errc::url_invalid;", "", "http"),
     ("event_source.hpp", "received_bytes_ += bytes.size();\n        is_fed_ = true;",
      "received_bytes_ += bytes.size();", "event_source"),
     ("event_source.hpp", "if (state_ == state::open) ++connection_;", "", "event_source"),
@@ -120,7 +129,7 @@ MUTATIONS = [
     ("channel.hpp", "if (spare_ == nullptr && oldest->memory() <= usual_segment() && oldest->has_one_owner()) {",
      "if (spare_ == nullptr && oldest->memory() <= usual_segment()) {", "channel"),
     ("channel.hpp", "log_->arm();\n", "\n", "channel"),
-    ("channel.hpp", "if (size > largest_event) return true;", "", "channel"),
+    ("channel.hpp", "if (size > max_event_bytes) return true;", "", "channel"),
     ("detail/segment.hpp", "return used <= capacity_ && event_bytes <= capacity_ - used;",
      "return used <= capacity_;", "channel"),
     ("channel.hpp", "if (!segments_.empty()) segments_.back()->finish();", "", "channel"),
@@ -135,10 +144,53 @@ MUTATIONS = [
     ("session.hpp", "cursor_.end_here();", "", "session"),
 ]
 
+# The tests that should notice a random mutation of a header, the likeliest first.
+TESTS = {
+    "adapters/curl.hpp": "curl",
+    "adapters/posix.hpp": "posix",
+    "adapters/run_control.hpp": "run_control posix",
+    "backoff.hpp": "backoff",
+    "channel.hpp": "channel session",
+    "detail/after.hpp": "session event_source",
+    "detail/bytes.hpp": "bytes parser encoder",
+    "detail/event_buffer.hpp": "parser differential allocation conformance",
+    "detail/handler.hpp": "parser conformance",
+    "detail/line_ends.hpp": "line_ends line",
+    "detail/segment.hpp": "channel",
+    "detail/sink.hpp": "encoder io http1",
+    "detail/utf8.hpp": "conformance differential",
+    "encoder.hpp": "encoder io round_trip channel",
+    "error.hpp": "error http",
+    "event.hpp": "event encoder parser",
+    "event_source.hpp": "event_source posix",
+    "fmt.hpp": "fmt",
+    "http.hpp": "http event_source",
+    "http1.hpp": "http1 posix",
+    "io.hpp": "io",
+    "line.hpp": "line parser conformance",
+    "parser.hpp": "parser conformance differential allocation",
+    "session.hpp": "session",
+}
+
 
 def compile_(include, source, program, *options):
     command = ["g++", "-std=c++20", f"-I{include}", f"-I{SOURCES}", "-DFMT_HEADER_ONLY", *options, source]
     return subprocess.run([str(part) for part in [*command, "-o", program]], capture_output=True, text=True)
+
+
+def passes(program):
+    """Whether a test passes within the limits. What it has started ends with it."""
+    with subprocess.Popen(["prlimit", f"--as={MEMORY_LIMIT}", program], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True) as run:
+        try:
+            return run.wait(TIME_LIMIT) == 0
+        except subprocess.TimeoutExpired:
+            return False
+        finally:
+            try:
+                os.killpg(run.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
 
 
 def mutated(header, before, after):
@@ -153,52 +205,190 @@ def first_to_fail(include, tests, main):
     with tempfile.TemporaryDirectory() as folder:
         for test in tests:
             program = pathlib.Path(folder) / test
-            if compile_(include, SOURCES / f"{test}_test.cpp", program, main, "-pthread").returncode != 0:
+            libraries = ["-lcurl"] if test == "curl" else []
+            source = SOURCES / f"{test}_test.cpp"
+            if compile_(include, source, program, main, "-pthread", *libraries).returncode != 0:
                 return f"{test}_test, which does not compile"
-            try:
-                if subprocess.run([program], capture_output=True, timeout=TIME_LIMIT).returncode != 0:
-                    return f"{test}_test"
-            except subprocess.TimeoutExpired:
-                return f"{test}_test, which does not end"
+            if not passes(program):
+                return f"{test}_test"
     return None
 
 
-def try_one(mutation, main):
-    """Which test has noticed it; None if none has."""
-    header, before, after, tests = mutation
-    text = mutated(header, before, after)
+def try_one(header, text, tests, main):
+    """Which test notices that the header has this text; None if none does. Raises ValueError if it does not compile."""
     with tempfile.TemporaryDirectory() as folder:
         include = pathlib.Path(folder)
         shutil.copytree(INCLUDE, include / "sse")
         (include / "sse" / header).write_text(text)
         alone = compile_(include, include / "sse" / header, "/dev/null", "-fsyntax-only", "-xc++")
         if alone.returncode != 0:
-            raise SystemExit(f"{header} does not compile any more with {after}\n{alone.stderr[:1000]}")
-        return first_to_fail(include, tests.split(), main)
+            raise ValueError(alone.stderr[:1000])
+        return first_to_fail(include, tests, main)
+
+
+# Random mutations
+
+OPERATORS = {
+    "==": "!=", "!=": "==", "<": "<=", "<=": "<", ">": ">=", ">=": ">", "&&": "||", "||": "&&", "+": "-", "-": "+",
+    "+=": "-=", "-=": "+=", "*": "/", "/": "*", "%": "*", "&": "|", "|": "&", "<<": ">>", ">>": "<<", "|=": "&=",
+    "&=": "|=",
+}
+CODE = re.compile(r'"(?:[^"\\\\]|\\\\.)*"|\'(?:[^\'\\\\]|\\\\.)+\'|//.*')
+STATEMENT = re.compile(r"^\s+(?!return\b|using\b|friend\b|static_assert\b|typename\b|public|private|case\b|default\b)"
+                       r"(?:\*|\+\+|--)?[a-z_][\w:.>\-\[\]]*(?:\(.*\)|\+\+|--| [-+*/|&^]?= .*);$")
+
+
+def without_text(line):
+    """The line with its strings, characters and comments blanked, so that columns stay."""
+    return CODE.sub(lambda found: " " * len(found.group()), line)
+
+
+def conditions(code):
+    """Where the conditions of the ifs and whiles of a line begin and end, if they end there."""
+    for found in re.finditer(r"\b(?:if|while) \(", code):
+        depth = 1
+        for end in range(found.end(), len(code)):
+            depth += {"(": 1, ")": -1}.get(code[end], 0)
+            if depth == 0:
+                inner = code[found.end():end]
+                if ";" not in inner and not re.search(r"[^=!<>]=[^=]", inner):
+                    yield found.end(), end
+                break
+
+
+def changes(line):
+    """What can become of a line, each in one place."""
+    code = without_text(line)
+    if code.lstrip().startswith("#") or "static_assert" in code or "template <" in code or "requires" in code:
+        return
+    for found in re.finditer(r"(?<= )(==|!=|<=|>=|&&|\|\||[-+|&]=|<<|>>|[-+*/%<>&|])(?= )", code):
+        yield line[:found.start()] + OPERATORS[found.group()] + line[found.end():]
+    for found in re.finditer(r"\+\+|--", code):
+        yield line[:found.start()] + {"++": "--", "--": "++"}[found.group()] + line[found.end():]
+    for found in re.finditer(r"!(?=[a-z_(*])", code):
+        yield line[:found.start()] + line[found.end():]
+    for found in re.finditer(r"(?<![\w.\'])\d[\d\']*(?![\w.\'])", code):
+        number = int(found.group().replace("'", ""))
+        for other in {number + 1, max(number - 1, 0)} - {number}:
+            yield line[:found.start()] + str(other) + line[found.end():]
+    for found in re.finditer(r"\b(true|false)\b", code):
+        yield line[:found.start()] + {"true": "false", "false": "true"}[found.group()] + line[found.end():]
+    for begin, end in conditions(code):
+        if "constexpr" not in code[:begin]:
+            for constant in "true", "false":
+                yield line[:begin] + constant + line[end:]
+    if STATEMENT.match(code) and code.count("(") == code.count(")"):
+        yield re.match(r"\s*", line).group() + ";"
+
+
+def random_mutations(seed, count):
+    """As many as asked for: the lines that can be changed are cut into as many runs, and each gives one."""
+    chosen = random.Random(seed)
+    lines = []
+    for header in sorted(TESTS):
+        text = (INCLUDE / header).read_text().splitlines(keepends=True)
+        for number, line in enumerate(text):
+            possible = list(changes(line.rstrip("\n")))
+            if possible:
+                lines.append((header, number, line.rstrip("\n"), possible))
+    for i in range(count):
+        run = lines[i * len(lines) // count:(i + 1) * len(lines) // count]
+        chosen.shuffle(run)
+        yield [(header, number, line, other) for header, number, line, possible in run
+               for other in chosen.sample(possible, len(possible))]
+
+
+def known_survivors():
+    """By header, the line and what becomes of it: why that changes nothing."""
+    known, new = {}, []
+    for line in (SOURCES / "equivalent_mutations").read_text().splitlines():
+        if line.startswith("#") or not line.strip():
+            continue
+        if line.startswith("    "):
+            for key in new:
+                known[key] = line.strip()
+            continue
+        if known.get(new[-1] if new else None):
+            new = []
+        new.append(line)
+    return known
+
+
+def key_of(header, before, after):
+    return f"{header}: {' '.join(before.split())} -> {' '.join(after.split())}"
+
+
+def try_random(possible, main):
+    """Of the possible mutations the first that compiles: where it is, what it is, and who noticed it."""
+    for header, number, line, other in possible[:20]:
+        text = (INCLUDE / header).read_text().splitlines(keepends=True)
+        text[number] = other + "\n"
+        try:
+            found = try_one(header, "".join(text), TESTS[header].split(), main)
+        except ValueError:
+            continue
+        return f"{header}:{number + 1}", key_of(header, line, other), found
+    return None
+
+
+def run_random(seed, count, main, pool):
+    known = known_survivors()
+    tried, survived, explained = 0, [], 0
+    for outcome in pool.map(lambda possible: try_random(possible, main), list(random_mutations(seed, count))):
+        if outcome is None:
+            continue
+        place, key, found = outcome
+        tried += 1
+        if found:
+            print(f"{place} noticed by {found}\n    {key}", flush=True)
+        elif key in known:
+            explained += 1
+            print(f"{place} changes nothing: {known[key]}\n    {key}", flush=True)
+        else:
+            survived.append(key)
+            print(f"{place} NOT NOTICED\n    {key}", flush=True)
+    print(*survived, sep="\n")
+    print(f"seed {seed}: {tried} mutations, {explained} of them known to change nothing, {len(survived)} not noticed")
+    return len(survived)
+
+
+def run_table(chosen, main, pool):
+    missed = 0
+    texts = [(header, mutated(header, before, after), tests.split()) for header, before, after, tests in chosen]
+    for (header, before, after, _), found in zip(chosen, pool.map(lambda each: try_one(*each, main), texts)):
+        missed += found is None
+        place = f"{header}: {' '.join(before.split())[:70]}"
+        print(f"{place}\n    {f'noticed by {found}' if found else 'NOT NOTICED'}", flush=True)
+    print(f"{len(chosen)} mutations, {missed} of them not noticed")
+    return missed
 
 
 def main():
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--every", type=int, default=1, metavar="N", help="only one in so many")
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--every", type=int, default=1, metavar="N", help="of the table only one in so many")
     options.add_argument("--from", type=int, default=0, dest="first", metavar="N", help="the first of them (0)")
+    options.add_argument("--random", type=int, metavar="SEED", help="random mutations instead of the table")
+    options.add_argument("--count", type=int, default=300, metavar="N", help="how many of these (300)")
     options = options.parse_args()
-    subprocess.run([SOURCES.parent / ".ci/install", "g++", "doctest-dev", "libfmt-dev"], check=True)
+    subprocess.run([SOURCES.parent / ".ci/install", "g++", "doctest-dev", "libfmt-dev", "libcurl4-openssl-dev"],
+                   check=True)
     for header, before, after, _ in MUTATIONS:
         mutated(header, before, after)
     chosen = MUTATIONS[options.first :: options.every]
-    tests = sorted({test for *_, tests in chosen for test in tests.split()})
-    missed = 0
+    if options.random is None:
+        tests = sorted({test for *_, tests in chosen for test in tests.split()})
+    else:
+        tests = sorted({test for tests in TESTS.values() for test in tests.split()})
     with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         main_object = pathlib.Path(folder) / "main.o"
         compile_(INCLUDE.parent, SOURCES / "main.cpp", main_object, "-c")
         for found in pool.map(lambda test: first_to_fail(INCLUDE.parent, [test], main_object), tests):
             if found:
                 raise SystemExit(f"without any mutation fails {found}")
-        for mutation, found in zip(chosen, pool.map(lambda each: try_one(each, main_object), chosen)):
-            missed += found is None
-            place = f"{mutation[0]}: {' '.join(mutation[1].split())[:70]}"
-            print(f"{place}\n    {f'noticed by {found}' if found else 'NOT NOTICED'}", flush=True)
-    print(f"{len(chosen)} mutations, {missed} of them not noticed")
+        if options.random is None:
+            missed = run_table(chosen, main_object, pool)
+        else:
+            missed = run_random(options.random, options.count, main_object, pool)
     sys.exit(1 if missed else 0)
 
 
