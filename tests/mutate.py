@@ -174,8 +174,8 @@ TESTS = {
 
 
 def compile_(include, source, program, *options):
-    command = ["g++", "-std=c++20", f"-I{include}", f"-I{SOURCES}", "-DFMT_HEADER_ONLY", *options, source]
-    return subprocess.run([str(part) for part in [*command, "-o", program]], capture_output=True, text=True)
+    command = ["g++", "-std=c++20", f"-I{include}", f"-I{SOURCES}", "-DFMT_HEADER_ONLY", "-xc++", source, "-xnone"]
+    return subprocess.run([str(word) for word in [*command, *options, "-o", program]], capture_output=True, text=True)
 
 
 def passes(program):
@@ -220,7 +220,7 @@ def try_one(header, text, tests, main):
         include = pathlib.Path(folder)
         shutil.copytree(INCLUDE, include / "sse")
         (include / "sse" / header).write_text(text)
-        alone = compile_(include, include / "sse" / header, "/dev/null", "-fsyntax-only", "-xc++")
+        alone = compile_(include, include / "sse" / header, "/dev/null", "-fsyntax-only")
         if alone.returncode != 0:
             raise ValueError(alone.stderr[:1000])
         return first_to_fail(include, tests, main)
