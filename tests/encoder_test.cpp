@@ -434,6 +434,48 @@ TEST_CASE("of data nothing is read but its bytes, however many they are and howe
     }
 }
 
+namespace {
+
+/// A string with no room to spare, so that it moves as it grows.
+std::string tight(std::size_t size) {
+    std::string out(size, 'o');
+    out.shrink_to_fit();
+    return out;
+}
+
+}  // namespace
+
+TEST_CASE("what is appended to a string may lie in that string") {
+    for (const std::size_t size : {5u, 15u, 16u, 100u, 2000u}) {
+        CAPTURE(size);
+        const std::string own(size, 'o');
+        std::string out = tight(size);
+        CHECK_FALSE(sse::encode_to(out, {.data = out}));
+        CHECK(out == own + "data: " + own + "\n\n");
+        out = tight(size);
+        CHECK_FALSE(sse::encode_to(out, {.event = std::string_view(out).substr(size - 1), .id = out}));
+        CHECK(out == own + "event: o\nid: " + own + "\n\n");
+        out = tight(size);
+        CHECK_FALSE(sse::encode_comment_to(out, out));
+        CHECK(out == own + ": " + own + "\n");
+
+        out = tight(size);
+        sse::encoder encoder(out);
+        CHECK_FALSE(encoder.write({.data = out}));
+        CHECK(out == own + "data: " + own + "\n\n");
+        out = tight(size);
+        CHECK_FALSE(encoder.write_comment(out));
+        CHECK(out == own + ": " + own + "\n");
+        out = tight(size);
+        CHECK_FALSE(encoder.begin_event({.event = out, .id = out}));
+        CHECK(out == own + "event: " + own + "\nid: " + own + "\n");
+        out = tight(size);
+        CHECK_FALSE(encoder.write_data(out));
+        CHECK(out == own + "data: " + own);
+        CHECK_FALSE(encoder.end_event());
+    }
+}
+
 TEST_CASE("an encoder whose span is too small can try again with a larger one") {
     const std::string_view pieces[] = {"a\r", "\nb", "", "\r", "\n", "c\n"};
     const std::string expected = "id: 1\ndata: a\ndata: b\ndata: c\ndata: \n\n";

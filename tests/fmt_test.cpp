@@ -205,6 +205,70 @@ TEST_CASE("a span too small for formatted data is left as it was, and so is what
     }
 }
 
+namespace {
+
+/// Formatted as so many bytes the first time, and as others the second.
+struct changing {
+    std::size_t first;
+    std::size_t second;
+    int* times;
+};
+
+}  // namespace
+
+template <>
+struct fmt::formatter<changing> {
+    constexpr auto parse(format_parse_context& context) const { return context.begin(); }
+
+    template <class Context>
+    auto format(const changing& value, Context& context) const {
+        const std::size_t size = ++*value.times == 1 ? value.first : value.second;
+        return fmt::format_to(context.out(), "{}", std::string(size, 'c'));
+    }
+};
+
+TEST_CASE("a text that is longer the second time never leaves its span, which is then as it was") {
+    for (const std::size_t second : {11u, 12u, 100u, 511u, 512u, 5000u}) {
+        CAPTURE(second);
+        const std::string expected = "id: 1\ndata: " + std::string(10, 'c') + "\n\n";
+        test::exact_block memory(expected.size());
+        std::span<char> rest(memory.data(), expected.size());
+        int times = 0;
+        CHECK(sse::format_to(rest, {.id = "1"}, "{}", changing{10, second, &times}) ==
+              errc::buffer_too_small);
+        CHECK(times == 2);
+        CHECK(rest.data() == memory.data());
+        CHECK(rest.size() == expected.size());
+
+        std::array<char, 30> fixed{};
+        times = 0;
+        CHECK(sse::format_to(std::span<char, 30>(fixed), {}, "{}", changing{10, second + 20, &times}) ==
+              errc::buffer_too_small);
+    }
+}
+
+TEST_CASE("texts that are formatted may lie in the string that they are appended to") {
+    const std::string own(100, 'o');
+    std::string out = own;
+    out.shrink_to_fit();
+    CHECK_FALSE(sse::format_to(out, {}, "{}{}", out, std::string_view(out).substr(90)));
+    CHECK(out == own + "data: " + own + own.substr(90) + "\n\n");
+    out = own;
+    out.shrink_to_fit();
+    CHECK_FALSE(sse::format_to(out, {.event = out, .id = out}, "{}", out.c_str()));
+    CHECK(out == own + "event: " + own + "\nid: " + own + "\ndata: " + own + "\n\n");
+    const char* const nothing = nullptr;
+    CHECK_THROWS_AS(static_cast<void>(sse::format_to(out, {}, "{}", nothing)), fmt::format_error);
+}
+
+TEST_CASE("one that is shorter the second time is an event all the same") {
+    std::array<char, 100> memory{};
+    std::span<char> rest = memory;
+    int times = 0;
+    CHECK_FALSE(sse::format_to(rest, {}, "{}", changing{10, 3, &times}));
+    CHECK(std::string(memory.data(), memory.size() - rest.size()) == "data: ccc\n\n");
+}
+
 TEST_CASE("nothing is allocated between the arguments and the sink") {
     std::array<char, 4000> memory{};
     const std::string text(1000, 'x');

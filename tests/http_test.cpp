@@ -1200,6 +1200,25 @@ TEST_CASE("a field takes the place of all those of its name") {
     CHECK(fields == sse::headers{{"b", "2"}, {"A", "4"}, {"C", ""}});
 }
 
+TEST_CASE("a field can be set to what is found in another one, or in the one that it replaces") {
+    const std::string token(100, 't');
+    const auto set = [&](std::string_view name, std::string_view from) {
+        sse::headers fields{{"Authorization", "old"}, {"A", "1"}, {"X-Token", token}, {"B", "2"}};
+        sse::set_header(fields, name, *sse::find_header(fields, from));
+        return fields;
+    };
+    CHECK(set("X-Token", "X-Token") ==
+          sse::headers{{"Authorization", "old"}, {"A", "1"}, {"B", "2"}, {"X-Token", token}});
+    CHECK(set("Authorization", "X-Token") ==
+          sse::headers{{"A", "1"}, {"X-Token", token}, {"B", "2"}, {"Authorization", token}});
+    CHECK(set("New", "X-Token").back() == sse::header{"New", token});
+
+    // Nor need its name be the caller's.
+    sse::headers fields{{"A-rather-long-name-of-a-field", "1"}, {"B", "2"}, {"C", "3"}};
+    sse::set_header(fields, fields[0].name, "4");
+    CHECK(fields == sse::headers{{"B", "2"}, {"C", "3"}, {"A-rather-long-name-of-a-field", "4"}});
+}
+
 TEST_CASE("a resolver gets an IPv6 address without its brackets") {
     CHECK(sse::host_name(parsed("http://[2001:DB8::1]:8080/")) == "2001:db8::1");
     CHECK(sse::host_name(parsed("http://127.0.0.1/")) == "127.0.0.1");

@@ -16,6 +16,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -37,6 +38,10 @@ constexpr error check(const message& message) noexcept {
     if (message.id && message.id->find('\0') != std::string_view::npos) return errc::id_has_nul;
     if (message.retry && message.retry->count() < 0) return errc::retry_negative;
     return {};
+}
+
+constexpr std::string_view text_of(const std::optional<std::string_view>& field) noexcept {
+    return field ? *field : std::string_view();
 }
 
 /// Calls `use(line)` for each line of a text; they are parted by CR LF, LF or CR. There is always a last one,
@@ -133,9 +138,9 @@ constexpr void put_comment(Output& output, std::string_view text) {
 /// Encodes a message, and appends it to a sink.
 ///
 /// Data is split at CR LF, LF and CR, so that a receiver gets it with LF for each of them. Text is not
-/// checked to be UTF-8. An empty message is a blank line.
+/// checked to be UTF-8. An empty message is a blank line. A message may point into a string that it is
+/// appended to.
 ///
-/// \pre the message does not point into the sink
 /// \return before a byte is written: `errc::event_has_line_break`, `errc::id_has_line_break`,
 ///         `errc::id_has_nul`, `errc::retry_negative`, and for a span `errc::buffer_too_small`. While
 ///         writing: what the sink reports, a std::error_code if that is what it returns, else
@@ -146,9 +151,10 @@ constexpr void put_comment(Output& output, std::string_view text) {
 /// \spec https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
 template <class Sink>
 [[nodiscard]] constexpr detail::sink_error_t<Sink> encode_to(Sink&& sink, const message& message) {
-    detail::check_sink<Sink>();
     if (const sse::error refused = detail::check(message)) return refused;
-    return detail::write_through(sink, [&](auto& output) { detail::put_message(output, message); });
+    return detail::write_through(
+        sink, [&](auto& output) { detail::put_message(output, message); }, detail::text_of(message.event),
+        detail::text_of(message.data), detail::text_of(message.id));
 }
 
 /// Encodes a comment, which receivers ignore: a sign of life. One comment line for each line of `text`.
@@ -156,8 +162,8 @@ template <class Sink>
 /// \return as for `encode_to`
 template <class Sink>
 [[nodiscard]] constexpr detail::sink_error_t<Sink> encode_comment_to(Sink&& sink, std::string_view text) {
-    detail::check_sink<Sink>();
-    return detail::write_through(sink, [&](auto& output) { detail::put_comment(output, text); });
+    return detail::write_through(
+        sink, [&](auto& output) { detail::put_comment(output, text); }, text);
 }
 
 /// \return how many bytes `encode_to` writes for a message that it does not refuse
@@ -206,12 +212,14 @@ public:
         assert(!in_event_ || error_);
         if (error_) return error_;
         if (const sse::error refused = detail::check(message)) return refused;
-        return put([&](auto& output) { detail::put_message(output, message); });
+        return put([&](auto& output) { detail::put_message(output, message); },
+                   detail::text_of(message.event), detail::text_of(message.data),
+                   detail::text_of(message.id));
     }
 
     [[nodiscard]] constexpr error_type write_comment(std::string_view text) {
         assert(!in_event_ || error_);
-        return put([&](auto& output) { detail::put_comment(output, text); });
+        return put([&](auto& output) { detail::put_comment(output, text); }, text);
     }
 
     /// Begins an event with all of `head` but its data.
@@ -219,7 +227,8 @@ public:
         assert((!in_event_ || error_) && !head.data);
         if (error_) return error_;
         if (const sse::error refused = detail::check(head)) return refused;
-        const error_type error = put([&](auto& output) { detail::put_head(output, head); });
+        const error_type error = put([&](auto& output) { detail::put_head(output, head); },
+                                     detail::text_of(head.event), detail::text_of(head.id));
         if (!error) in_event_ = true;
         return error;
     }
@@ -229,10 +238,12 @@ public:
     [[nodiscard]] constexpr error_type write_data(std::string_view piece) {
         assert(in_event_ || error_);
         detail::chunked_data data;
-        const error_type error = put([&](auto& output) {
-            data = data_;
-            data.put(output, piece);
-        });
+        const error_type error = put(
+            [&](auto& output) {
+                data = data_;
+                data.put(output, piece);
+            },
+            piece);
         if (!error) data_ = data;
         return error;
     }
@@ -254,11 +265,11 @@ public:
     constexpr std::remove_reference_t<Sink>& sink() noexcept { return sink_; }
 
 private:
-    template <class PutAll>
-    constexpr error_type put(PutAll put_all) {
+    template <class PutAll, class... Texts>
+    constexpr error_type put(PutAll put_all, const Texts&... texts) {
         if (error_) return error_;
         if constexpr (detail::all_or_nothing<std::remove_reference_t<Sink>>) {
-            return detail::write_through(sink_, put_all);
+            return detail::write_through(sink_, put_all, texts...);
         } else {
             error_ = errc::sink_failed;  // and so it stays if the sink throws
             error_ = detail::write_through(sink_, put_all);

@@ -51,6 +51,14 @@ private:
     std::array<char, 512> block_;
 };
 
+/// Where an argument lies, if it is a text.
+template <class Argument>
+constexpr std::string_view text_of(const Argument& argument) noexcept {
+    if constexpr (std::convertible_to<const Argument&, const char*>) return {argument, 0};
+    else if constexpr (std::convertible_to<const Argument&, std::string_view>) return argument;
+    else return {};
+}
+
 template <class Output>
 class data_iterator {
 public:
@@ -78,21 +86,28 @@ private:
 /// Encodes an event whose data is formatted straight into the sink, split at line ends as it goes: no string
 /// holds it in between.
 ///
-/// \pre `head` has no data of its own; for a span, to format the arguments twice gives the same text twice
+/// For a span the arguments are formatted twice, first to measure the text. Text that is longer the second
+/// time and does not fit is `errc::buffer_too_small`: the span is then not shortened, though some of what it
+/// spans may have changed.
+///
+/// \pre `head` has no data of its own; and no argument that is more than a text points into a string that is
+///      the sink
 /// \return as for `encode_to`
 /// \throws what the sink and the formatters throw; then as `encode_to`
 template <class Sink, class... Args>
 [[nodiscard]] detail::sink_error_t<Sink> format_to(Sink&& sink, const message& head,
                                                    fmt::format_string<Args...> format, Args&&... args) {
-    detail::check_sink<Sink>();
     assert(!head.data);
     if (const error refused = detail::check(head)) return refused;
-    return detail::write_through(sink, [&](auto& output) {
-        detail::put_head(output, head);
-        detail::data_writer data(output);
-        fmt::vformat_to(detail::data_iterator(data), format, fmt::make_format_args(args...));
-        data.end();
-    });
+    return detail::write_through(
+        sink,
+        [&](auto& output) {
+            detail::put_head(output, head);
+            detail::data_writer data(output);
+            fmt::vformat_to(detail::data_iterator(data), format, fmt::make_format_args(args...));
+            data.end();
+        },
+        detail::text_of(head.event), detail::text_of(head.id), detail::text_of(args)...);
 }
 
 }  // namespace sse

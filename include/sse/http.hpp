@@ -97,11 +97,14 @@ inline std::optional<std::string_view> find_header(const headers& fields, std::s
     return std::nullopt;
 }
 
-/// Puts a field in the place of all those of its name, in any case.
+/// Removes all fields of that name, in any case, and adds this one at the end. Name and value may be views
+/// into `fields`.
+/// \throws what the allocator throws; `fields` is then as it was
 /// \complexity linear in the number of fields
 inline void set_header(headers& fields, std::string_view name, std::string_view value) {
-    std::erase_if(fields, [&](const header& field) { return equal_ignoring_case(field.name, name); });
-    fields.push_back({std::string(name), std::string(value)});
+    header added{std::string(name), std::string(value)};  // before the views die
+    std::erase_if(fields, [&](const header& field) { return equal_ignoring_case(field.name, added.name); });
+    fields.push_back(std::move(added));
 }
 
 /// \return `errc::header_name_invalid` or `errc::header_value_invalid` where a field could forge another one

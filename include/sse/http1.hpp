@@ -687,10 +687,9 @@ inline std::string to_hex(std::size_t value) {
 /// \spec RFC 9112, section 3; RFC 9110, section 7.2 and 8.6
 template <class Sink>
 [[nodiscard]] detail::sink_error_t<Sink> write_request(Sink&& sink, const request& request) {
-    detail::check_sink<Sink>();
     if (const sse::error refused = detail::check(request)) return refused;
-    const std::string from_url = authority(request.url);
-    const std::string_view host = find_header(request.headers, "Host").value_or(from_url);
+    std::string host = authority(request.url);
+    if (const auto own = find_header(request.headers, "Host")) host = *own;
     const bool has_length = !request.body.empty() || request.method == "POST" || request.method == "PUT";
     const std::string length = std::to_string(request.body.size());
     return detail::write_through(sink, [&](auto& output) {
@@ -713,7 +712,6 @@ template <class Sink>
 /// \spec RFC 9112, section 4
 template <class Sink>
 [[nodiscard]] detail::sink_error_t<Sink> write_head(Sink&& sink, const response& response) {
-    detail::check_sink<Sink>();
     if (const sse::error refused = detail::check(response)) return refused;
     const std::string status = std::to_string(response.status);
     return detail::write_through(sink, [&](auto& output) {
@@ -731,12 +729,10 @@ template <class Sink>
 /// \spec RFC 9112, section 7.1
 template <class Sink>
 [[nodiscard]] detail::sink_error_t<Sink> write_chunk(Sink&& sink, std::string_view bytes) {
-    detail::check_sink<Sink>();
     if (bytes.empty()) return {};
     const std::string size = detail::to_hex(bytes.size());
-    return detail::write_through(sink, [&](auto& output) {
-        detail::put_parts(output, size, "\r\n", bytes, "\r\n");
-    });
+    return detail::write_through(
+        sink, [&](auto& output) { detail::put_parts(output, size, "\r\n", bytes, "\r\n"); }, bytes);
 }
 
 /// Ends a body that goes in chunks.
@@ -744,7 +740,6 @@ template <class Sink>
 /// \return as `write_head`
 template <class Sink>
 [[nodiscard]] detail::sink_error_t<Sink> write_last_chunk(Sink&& sink) {
-    detail::check_sink<Sink>();
     return detail::write_through(sink, [](auto& output) { output.put("0\r\n\r\n"); });
 }
 

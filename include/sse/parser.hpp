@@ -390,7 +390,7 @@ private:
                 kept_.reserve_block(id.size());  // so that settle() need not allocate
                 loose_last_event_id_ = id;
             }
-            if constexpr (detail::has_on_id<Handler>) static_cast<void>(handler.on_id(id));
+            if constexpr (detail::has_on_id<Handler>) handler.on_id(id);
         }
         if (!block.data.data()) return true;  // without a data line there is no event
         const std::string_view type = block.type.empty() ? "message" : block.type;
@@ -406,8 +406,8 @@ private:
     /// \return whether to go on
     template <class Handler>
     static constexpr bool notify(const event_view& event, Handler& handler) {
-        if constexpr (detail::has_on_event<Handler>) static_cast<void>(handler.on_event(event));
-        else static_cast<void>(handler(event));
+        if constexpr (detail::has_on_event<Handler>) handler.on_event(event);
+        else handler(event);
         return !std::is_same_v<Handler, puller>;
     }
 
@@ -465,7 +465,7 @@ private:
         const std::optional<milliseconds> time = retry_.get();
         if (!time) return;
         reconnection_time_ = time;
-        if constexpr (detail::has_on_retry<Handler>) static_cast<void>(handler.on_retry(*time));
+        if constexpr (detail::has_on_retry<Handler>) handler.on_retry(*time);
     }
 
     template <class Handler>
@@ -473,7 +473,7 @@ private:
         const std::size_t colon = line.find(':');
         const bool has_value = colon != std::string_view::npos;
         const std::string_view rest = has_value ? detail::behind(line, colon + 1) : std::string_view();
-        static_cast<void>(handler.on_unknown_field(detail::front(line, colon), without_space(rest)));
+        handler.on_unknown_field(detail::front(line, colon), without_space(rest));
     }
 
     // Reading a line in parts: what it is shows as soon as its name is over, and only what counts is kept.
@@ -588,7 +588,7 @@ private:
                 break;
             case part::retry: set_reconnection_time(handler); break;
             case part::comment:
-                if constexpr (detail::has_on_comment<Handler>) static_cast<void>(handler.on_comment(line));
+                if constexpr (detail::has_on_comment<Handler>) handler.on_comment(line);
                 kept_.drop_line();
                 break;
             case part::unknown:
@@ -623,7 +623,7 @@ private:
     constexpr void dispatch_kept(Handler& handler) {
         dispatched_ = true;
         if constexpr (detail::has_on_id<Handler>) {
-            if (has_id_) static_cast<void>(handler.on_id(last_event_id()));
+            if (has_id_) handler.on_id(last_event_id());
         }
         if (has_data_) {
             const std::string_view type = kept_[slot::type];

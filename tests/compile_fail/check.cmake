@@ -7,7 +7,12 @@ if(expected STREQUAL "")
 endif()
 
 set(ENV{LC_ALL} C) # messages in English, with plain quotes
-set(compile ${COMPILER} -std=c++20 -fsyntax-only -Werror=unused-result -I ${INCLUDE} ${CASE})
+string(REPLACE "," ";" WARNINGS "${WARNINGS}")
+set(compile ${COMPILER} -std=c++20 -fsyntax-only ${WARNINGS} -I ${INCLUDE})
+if(INCLUDE_AFTER) # of {fmt}: it may be the folder of the system's own headers, whose order counts
+    list(APPEND compile -idirafter ${INCLUDE_AFTER})
+endif()
+list(APPEND compile ${CASE})
 execute_process(COMMAND ${compile} RESULT_VARIABLE failed ERROR_VARIABLE message)
 if(failed)
     message(FATAL_ERROR "does not compile without its mistake either:\n${message}")

@@ -208,30 +208,61 @@ struct counter {
     }
 };
 
-/// Puts into a span, off whose front it takes what it fills.
+/// Puts into a span, off whose front it takes what it fills. Nothing more is put after the first bytes that
+/// do not fit.
 template <class Span>
 struct span_writer {
     Span rest;
+    bool fits = true;
     constexpr void put(std::string_view bytes) noexcept {
+        if (bytes.size() > rest.size()) [[unlikely]] {
+            fits = false;
+            rest = {};
+            return;
+        }
         std::char_traits<char>::copy(rest.data(), bytes.data(), bytes.size());
         rest = rest.subspan(bytes.size());
     }
 };
 
-/// Runs `put_all(output)`, where the output is one of the above that ends in `sink`.
-///
-/// \pre run twice, it puts the same: a span is not touched before it is known to be large enough
+/// Whether a text lies in the memory of a string, which moves when the string grows.
+template <class Sink>
+constexpr bool lies_in(const Sink& sink, std::string_view text) noexcept {
+    if constexpr (requires { std::string_view(sink.data(), sink.capacity()); }) {
+        if (std::is_constant_evaluated()) return false;
+        const auto begin = reinterpret_cast<std::uintptr_t>(sink.data());
+        const auto place = reinterpret_cast<std::uintptr_t>(text.data());
+        return place >= begin && place - begin < sink.capacity();
+    } else {
+        return false;
+    }
+}
+
 template <class Sink, class PutAll>
-constexpr sink_error_t<Sink> write_through(Sink& sink, PutAll put_all) {
+constexpr sink_error_t<Sink> write_beside(Sink& sink, const PutAll& put_all);
+
+/// Runs `put_all(output)`, where the output is one of the above that ends in `sink`. `texts` are what it
+/// reads, as far as the caller can name that: a string may be appended to itself.
+///
+/// For a span it is run twice, since a span is not touched before it is known to be large enough. If more is
+/// put the second time than the first and the span cannot hold that, the span is not shortened.
+template <class Sink, class PutAll, class... Texts>
+constexpr sink_error_t<Sink> write_through(Sink& sink, PutAll put_all, const Texts&... texts) {
     if constexpr (is_span<Sink>) {
         counter needed;
         put_all(needed);
         if (needed.size > sink.size()) return errc::buffer_too_small;
         span_writer<std::span<char>> output{sink};
         put_all(output);
+        if (!output.fits) return errc::buffer_too_small;
         if constexpr (std::same_as<Sink, std::span<char>>) sink = output.rest;
         return {};
     } else if constexpr (can_take_back<Sink>) {
+        if constexpr (sizeof...(Texts) != 0 && std::copyable<Sink>) {
+            const bool is_own = (lies_in(sink, texts) || ...);
+            if (is_own) [[unlikely]]
+                return write_beside(sink, put_all);
+        }
         write_guard<Sink> guard(sink);
         gather<Sink> output(sink);
         put_all(output);
@@ -243,8 +274,18 @@ constexpr sink_error_t<Sink> write_through(Sink& sink, PutAll put_all) {
         put_all(output);
         return output.finish();
     } else {
-        return {};  // check_sink() has said why
+        check_sink<Sink>();  // fails, and says what a sink is
+        return {};
     }
+}
+
+/// Appends to a copy of the string, so that its own memory can be read meanwhile.
+template <class Sink, class PutAll>
+[[gnu::noinline, gnu::cold]] constexpr sink_error_t<Sink> write_beside(Sink& sink, const PutAll& put_all) {
+    Sink copy(sink);
+    const sink_error_t<Sink> error = write_through(copy, put_all);
+    if (!error) sink = std::move(copy);
+    return error;
 }
 
 /// For writing again and again: a span that cannot be shortened is replaced by one that can.
