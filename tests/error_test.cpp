@@ -24,6 +24,7 @@ struct row {
 
 constexpr row failures[] = {
     {errc::event_too_large, "event", std::errc::message_size},
+    {errc::called_from_handler, "parser", std::errc::operation_not_permitted},
     {errc::event_has_line_break, "event", std::errc::invalid_argument},
     {errc::id_has_line_break, "id", std::errc::invalid_argument},
     {errc::id_has_nul, "id", std::errc::invalid_argument},

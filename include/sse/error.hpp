@@ -19,14 +19,15 @@ namespace sse {
 /// A malformed stream is not among them: the standard gives each byte of it a meaning.
 enum class errc {
     ok = 0,
-    event_too_large,       ///< parser, channel: larger than `max_event_bytes`, than `bytes` allows
-    event_has_line_break,  ///< encoder: `event` holds CR or LF
-    id_has_line_break,     ///< encoder: `id` holds CR or LF
-    id_has_nul,            ///< encoder: `id` holds NUL
-    retry_negative,        ///< encoder: `retry` is below zero
-    buffer_too_small,      ///< encoder: the message does not fit in the span; nothing was written
-    sink_failed,           ///< encoder: the sink refused the bytes, or took only a part of them
-    source_failed,         ///< events(): the source reported a failure without saying which
+    event_too_large,         ///< parser, channel: larger than `max_event_bytes`, than `bytes` allows
+    called_from_handler,     ///< parser: called from inside its own handler; nothing was done
+    event_has_line_break,    ///< encoder: `event` holds CR or LF
+    id_has_line_break,       ///< encoder: `id` holds CR or LF
+    id_has_nul,              ///< encoder: `id` holds NUL
+    retry_negative,          ///< encoder: `retry` is below zero
+    buffer_too_small,        ///< encoder: the message does not fit in the span; nothing was written
+    sink_failed,             ///< encoder: the sink refused the bytes, or took only a part of them
+    source_failed,           ///< events(): the source reported a failure without saying which
     url_invalid,             ///< client: the URL is not an absolute one, or holds what none can
     url_scheme_unsupported,  ///< client: the URL is neither http nor https
     url_has_credentials,     ///< client: the URL holds a user's name or password
@@ -59,6 +60,7 @@ constexpr std::string_view describe(errc code) noexcept {
     switch (code) {
         case errc::ok: return "no error";
         case errc::event_too_large: return "event: larger than max_event_bytes or a channel's bytes allow";
+        case errc::called_from_handler: return "parser: called from inside its own handler";
         case errc::event_has_line_break: return "event: contains CR or LF, which would end the field";
         case errc::id_has_line_break: return "id: contains CR or LF, which would end the field";
         case errc::id_has_nul: return "id: contains NUL, for which receivers ignore the field";
@@ -100,7 +102,7 @@ constexpr std::string_view describe(errc code) noexcept {
 ///
 /// Its codes compare equal to the std::errc nearest in meaning (`invalid_argument`, `message_size`,
 /// `no_buffer_space`, `io_error`, `bad_message`, `protocol_error`, `protocol_not_supported`,
-/// `connection_reset`, `timed_out`).
+/// `connection_reset`, `timed_out`, `operation_not_permitted`, `broken_pipe`).
 const std::error_category& category() noexcept;
 
 std::error_code make_error_code(errc code) noexcept;
@@ -188,6 +190,7 @@ public:
         switch (static_cast<errc>(code)) {
             case errc::event_too_large:
             case errc::http_head_too_large: return std::errc::message_size;
+            case errc::called_from_handler: return std::errc::operation_not_permitted;
             case errc::event_has_line_break:
             case errc::id_has_line_break:
             case errc::id_has_nul:

@@ -91,8 +91,12 @@ private:
 /// within itself. A std::vector<char> serves as well, for the sake of its allocator; so does anything with
 /// `data()` and `size()` that, if it is to grow, can be made with a size.
 ///
-/// \pre Nothing but `const` functions is called, and no copy made, from inside a handler. A parser that was
-///      moved from can be destroyed, assigned to, or `reset()`.
+/// It cannot be copied if its memory belongs to somebody else, as that of a std::span: the copies would write
+/// into the same bytes.
+///
+/// \pre Only `const` functions are called from inside a handler. Another one does nothing there: `feed` and
+///      `finish` return `errc::called_from_handler`, `next` nothing. A parser that was moved from can be
+///      destroyed, assigned to, or `reset()`.
 /// \complexity linear in the bytes, in every shape of stream and chunking. No allocation once the memory
 ///             has grown to what the largest event needs; in a fixed_parser none ever.
 /// \spec https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
@@ -124,6 +128,8 @@ public:
     template <class Handler>
     constexpr sse::error feed(std::string_view bytes, Handler&& handler) {
         detail::check_handler<Handler>();
+        if (is_in_handler()) [[unlikely]]
+            return errc::called_from_handler;
         reading guard(*this);
         read(bytes, handler);
         guard.done();
@@ -139,6 +145,8 @@ public:
     /// \post The views live until the next call of a function that is not const, and as long as the chunk.
     /// \throws what the allocator throws; then as for `feed`, but an id does not count without its event
     [[nodiscard]] constexpr std::optional<event_view> next(std::string_view& bytes) {
+        if (is_in_handler()) [[unlikely]]
+            return std::nullopt;
         reading guard(*this);
         std::optional<event_view> event;
         puller handler{event};
@@ -155,6 +163,8 @@ public:
     template <class Handler>
     constexpr sse::error finish(unfinished_event what, Handler&& handler) {
         detail::check_handler<Handler>();
+        if (is_in_handler()) [[unlikely]]
+            return errc::called_from_handler;
         reading guard(*this);
         read_end(what, handler);
         guard.done();
@@ -163,6 +173,8 @@ public:
 
     /// The same for those who pull. \post The views live until the next call of a function that is not const.
     constexpr std::optional<event_view> finish(unfinished_event what) {
+        if (is_in_handler()) [[unlikely]]
+            return std::nullopt;
         reading guard(*this);
         std::optional<event_view> event;
         puller handler{event};
@@ -174,7 +186,7 @@ public:
     /// A new connection: forgets the event half read and the error, keeps the last event ID and the
     /// reconnection time.
     constexpr void reset() noexcept {
-        assert(!reading_);
+        if (is_in_handler()) return;
         end_block();
         restart();
         error_ = {};
@@ -194,7 +206,7 @@ public:
     /// begun with. Lives until the next call of a function that is not const.
     constexpr std::string_view last_event_id() const noexcept {
         if (dispatched_ && has_id_) return kept_[slot::id];
-        return loose_last_event_id_.data() ? loose_last_event_id_ : kept_[slot::last_event_id];
+        return call_.last_event_id.data() ? call_.last_event_id : kept_[slot::last_event_id];
     }
 
     /// What the server asked for by `retry`, if it did.
@@ -228,19 +240,37 @@ private:
         constexpr bool empty() const noexcept { return !type.data() && !data.data() && !id.data(); }
     };
 
+    /// What belongs to one call that reads. A copy that a handler makes of the parser is in no call.
+    struct call {
+        std::string_view last_event_id{};  // in the chunk, and instead of the one kept, where it has data()
+        bool is_reading = false;
+
+        constexpr call() noexcept = default;
+        constexpr call(const call&) noexcept {}
+        constexpr call& operator=(const call&) noexcept {
+            last_event_id = {};
+            return *this;
+        }
+        constexpr ~call() = default;
+    };
+
+    constexpr bool is_in_handler() const noexcept {
+        assert(!call_.is_reading && "called from inside a handler");
+        return call_.is_reading;
+    }
+
     /// One call that reads. Should an exception end it, no half event is left, nor a view into the chunk.
     class reading {
     public:
         constexpr explicit reading(basic_parser& owner) noexcept : owner_(owner) {
-            assert(!owner_.reading_ && "called from inside a handler");
-            owner_.reading_ = true;
+            owner_.call_.is_reading = true;
             if (owner_.dispatched_) owner_.end_block();
         }
         reading(const reading&) = delete;
         reading& operator=(const reading&) = delete;
         constexpr ~reading() {
             if (!done_) owner_.abandon();
-            owner_.reading_ = false;
+            owner_.call_.is_reading = false;
         }
 
         constexpr void done() noexcept { done_ = true; }
@@ -388,7 +418,7 @@ private:
                 kept_.set(slot::last_event_id, id);
             } else {
                 kept_.reserve_block(id.size());  // so that settle() need not allocate
-                loose_last_event_id_ = id;
+                call_.last_event_id = id;
             }
             if constexpr (detail::has_on_id<Handler>) handler.on_id(id);
         }
@@ -674,8 +704,8 @@ private:
 
     /// How many bytes more may be retained, besides what is loose of the block.
     constexpr std::size_t room() const noexcept {
-        const std::size_t stale = loose_last_event_id_.data() ? kept_[slot::last_event_id].size() : 0;
-        return kept_.limit() - (kept_.size() - stale + loose_last_event_id_.size());
+        const std::size_t stale = call_.last_event_id.data() ? kept_[slot::last_event_id].size() : 0;
+        return kept_.limit() - (kept_.size() - stale + call_.last_event_id.size());
     }
 
     constexpr bool keeps_block() const noexcept {
@@ -684,9 +714,9 @@ private:
 
     /// From here on the chunk is not needed for the last event ID.
     constexpr void settle() noexcept {
-        if (!loose_last_event_id_.data()) return;
-        kept_.set(slot::last_event_id, loose_last_event_id_);
-        loose_last_event_id_ = {};
+        if (!call_.last_event_id.data()) return;
+        kept_.set(slot::last_event_id, call_.last_event_id);
+        call_.last_event_id = {};
     }
 
     /// Lets go of the block and of the chunk.
@@ -705,7 +735,7 @@ private:
 
     // Values are kept, or loose: views into the chunk, while that is read.
     detail::event_buffer<Memory> kept_;
-    std::string_view loose_last_event_id_{};  // instead of the one kept, where it has data()
+    call call_{};
 
     line_splitter lines_{};
     detail::retry_value retry_{};
@@ -717,8 +747,6 @@ private:
     bool has_id_ = false;      // the block has an id, which does not count before the block is complete
     bool dispatched_ = false;  // the block is complete, and whoever gets its event has it
     bool keeps_ = false;       // something of the block is kept, or of a line in parts
-    bool reading_ = false;
-
     part line_ = part::none;
     part name_ = part::none;        // which field the name can be of, while line_ is part::name
     std::uint8_t name_size_ = 0;    // and how much of it has come

@@ -50,6 +50,13 @@ constexpr std::size_t max_bytes_of = SIZE_MAX;
 template <std::size_t Size>
 constexpr std::size_t max_bytes_of<std::array<char, Size>> = Size;
 
+/// Whether copies of such a memory are the same bytes, as those of a span: then a constant one, too, gives
+/// access that is not.
+template <class Memory>
+concept shares_bytes = requires(const Memory& memory) {
+    requires std::is_same_v<decltype(memory.data()), char*>;
+};
+
 /// The values that a parser keeps besides data.
 enum class slot : unsigned char { type, id, last_event_id };
 
@@ -69,15 +76,18 @@ public:
     constexpr explicit event_buffer(std::size_t limit) : limit_(limit) {}
     constexpr event_buffer(std::size_t limit, Memory&& memory) : memory_(std::move(memory)), limit_(limit) {}
 
-    constexpr event_buffer(const event_buffer&) = default;
-    constexpr event_buffer& operator=(const event_buffer&) = default;
+    // Not if both would then write into the same bytes.
+    constexpr event_buffer(const event_buffer&) requires(!shares_bytes<Memory>) = default;
+    constexpr event_buffer& operator=(const event_buffer&) requires(!shares_bytes<Memory>) = default;
     constexpr ~event_buffer() = default;
 
-    /// \post `other` is empty
+    /// \post `other` is empty, and has no memory that it would share
     constexpr event_buffer(event_buffer&& other) noexcept
-        : memory_(std::move(other.memory_)), limit_(other.limit_), used_(std::exchange(other.used_, {})) {}
-    constexpr event_buffer& operator=(event_buffer&& other) noexcept {
-        memory_ = std::move(other.memory_);
+        requires(!shares_bytes<Memory> || std::is_default_constructible_v<Memory>)
+        : memory_(take(other.memory_)), limit_(other.limit_), used_(std::exchange(other.used_, {})) {}
+    constexpr event_buffer& operator=(event_buffer&& other) noexcept
+        requires(!shares_bytes<Memory> || std::is_default_constructible_v<Memory>) {
+        memory_ = take(other.memory_);
         limit_ = other.limit_;
         used_ = std::exchange(other.used_, {});
         return *this;
@@ -193,6 +203,11 @@ private:
         std::array<std::size_t, 3> sizes{};
         std::array<std::size_t, 3> backs{};  // how far each slot begins before the end of the block
     };
+
+    static constexpr Memory take(Memory& from) noexcept {
+        if constexpr (shares_bytes<Memory>) return std::exchange(from, Memory());
+        else return std::move(from);
+    }
 
     static constexpr std::size_t index(slot which) noexcept { return static_cast<std::size_t>(which); }
     constexpr std::size_t size_of(slot which) const noexcept { return used_.sizes[index(which)]; }
