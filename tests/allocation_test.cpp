@@ -135,6 +135,23 @@ TEST_CASE("what is retained never exceeds the limit, whatever comes") {
     }
 }
 
+TEST_CASE("a parser that grows holds up to twice its limit at once, and no more") {
+    constexpr std::size_t limit = 100'000;
+    for (const std::size_t first : {limit / 2, limit / 4 * 3, limit - 1}) {
+        CAPTURE(first);
+        const count since;
+        sse::parser parser({.max_event_bytes = limit});
+        const auto ignore = [](const sse::event_view&) {};
+        CHECK_FALSE(parser.feed("data: " + std::string(first, 'x'), ignore));
+        const std::size_t before = since.bytes();
+        const count growing;
+        CHECK_FALSE(parser.feed("x", ignore));
+        CHECK(before == first);
+        CHECK(growing.peak_bytes() == limit);  // beside what there was
+        CHECK(since.bytes() == limit);
+    }
+}
+
 TEST_CASE("past the limit nothing of the event is retained") {
     const std::string stream = "data: " + std::string(900, 'x') + "\ndata: " + std::string(900, 'x') + "\n\n";
     for (const std::size_t size : {stream.size(), std::size_t{1}, std::size_t{64}, std::size_t{700}}) {

@@ -39,6 +39,8 @@ struct parser_options {
     /// The most that may be retained of a stream at any byte of it: the last event ID, and of the event being
     /// read its id, its type, its data with the LFs that join the lines, and the unfinished value.
     /// Comments and unknown fields that no handler asks for are not retained and do not count.
+    /// While its memory grows a parser holds the old block beside the new one: at most twice the limit, and
+    /// only until the bytes have moved.
     /// The default is far above what servers send, and far below what would hurt.
     std::size_t max_event_bytes = std::size_t{16} << 20;
 
@@ -83,9 +85,16 @@ private:
 
 /// Reads an event stream, in chunks of any size, and hands out its events.
 ///
-/// Events are the same under every chunking. No byte sequence is an error; only the limit is. An event that
-/// lies in one chunk with one data line is not copied, unless it all but reaches the limit: its views point
-/// into the chunk.
+/// Events are the same under every chunking. No byte sequence is an error; only the limit is.
+///
+/// An event that lies in one chunk and has one data line is not copied: the views of its type and its data
+/// point into the chunk, and so does that of its id for a handler. It is copied if
+/// - its block also has a line other than `event`, `id` and a comment that no handler asks for; or a field
+///   without a colon, or an id with a NUL;
+/// - a line of it, with the rest of the chunk, has less than 8 bytes, as `id: 1` and the blank line behind it
+///   at the end of a chunk;
+/// - bytes of it are replaced, as `invalid_utf8::replace` asks for;
+/// - the chunk is larger than the room that the limit leaves, and the event all but reaches that limit.
 ///
 /// `Memory` holds what is retained between chunks: `sse::parser` has it on the heap, `sse::fixed_parser`
 /// within itself. A std::vector<char> serves as well, for the sake of its allocator; so does anything with
