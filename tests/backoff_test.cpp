@@ -115,6 +115,17 @@ TEST_CASE("only a stream that stayed open ends a row of failures") {
     CHECK(lenient.failures() == 1);
 }
 
+TEST_CASE("what is so by default") {
+    const sse::backoff_options options;
+    CHECK(options.reconnection_time == sse::milliseconds(3'000));
+    CHECK(options.max_first_jitter == sse::milliseconds(1'000));
+    CHECK(options.max_jitter == sse::milliseconds(30'000));
+    CHECK(options.max_reconnection_time == sse::milliseconds(86'400'000));  // a day
+    CHECK(options.stable_after == sse::milliseconds(10'000));
+    CHECK_FALSE(sse::attempt().open_for);
+    CHECK_FALSE(sse::attempt().retry_after);
+}
+
 TEST_CASE("no options and no number of failures make it overflow or go below zero") {
     constexpr sse::milliseconds extremes[] = {sse::milliseconds(INT64_MIN), sse::milliseconds(-1),
                                               sse::milliseconds(0), sse::milliseconds(1),

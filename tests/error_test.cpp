@@ -5,12 +5,14 @@
 
 #include <cstddef>
 #include <iterator>
+#include <memory>
 #include <ostream>
 #include <set>
 #include <string>
 #include <string_view>
 #include <system_error>
 #include <type_traits>
+#include <utility>
 
 namespace {
 
@@ -131,3 +133,108 @@ TEST_CASE("the category is one, is named sse, and can be asked for a code it doe
     CHECK_FALSE(std::error_code(0, sse::category()));
     CHECK(sse::category().default_error_condition(0) == std::error_condition(0, sse::category()));
 }
+
+// A value or an error
+
+namespace {
+
+constexpr sse::result<int> half(int value) {
+    if (value % 2 != 0) return errc::retry_negative;
+    return value / 2;
+}
+
+// In constant expressions, too.
+static_assert(half(4) && *half(4) == 2 && !half(4).error());
+static_assert(!half(3) && half(3).error() == errc::retry_negative);
+static_assert([] {
+    auto result = half(10);
+    *result += 1;
+    return *result == 6 && *std::as_const(result) == 6;
+}());
+
+// True or false only if that is asked for, and made of a value, an error or a code alone.
+static_assert(!std::is_convertible_v<sse::result<int>, bool>);
+static_assert(std::is_constructible_v<bool, sse::result<int>>);
+static_assert(std::is_same_v<sse::result<int>::value_type, int>);
+static_assert(!std::is_default_constructible_v<sse::result<int>>);
+static_assert(std::is_convertible_v<std::string, sse::result<std::string>>);
+static_assert(std::is_convertible_v<sse::error, sse::result<std::string>>);
+static_assert(std::is_convertible_v<errc, sse::result<std::string>>);
+static_assert(!std::is_convertible_v<std::error_code, sse::result<std::string>>);
+
+// A value is copied or moved as it itself is.
+using owner = std::unique_ptr<int>;
+static_assert(std::is_copy_constructible_v<sse::result<std::string>>);
+static_assert(!std::is_copy_constructible_v<sse::result<owner>>);
+static_assert(std::is_move_constructible_v<sse::result<owner>> &&
+              std::is_move_assignable_v<sse::result<owner>>);
+static_assert(std::is_same_v<decltype(*std::declval<sse::result<owner>&>()), owner&>);
+static_assert(std::is_same_v<decltype(*std::declval<const sse::result<owner>&>()), const owner&>);
+static_assert(std::is_same_v<decltype(*std::declval<sse::result<owner>>()), owner&&>);
+
+}  // namespace
+
+TEST_CASE("a result is its value, and true; or an error, and false") {
+    sse::result<std::string> value = std::string("text");
+    CHECK(value);
+    CHECK_FALSE(value.error());
+    CHECK(*value == "text");
+    CHECK(value->size() == 4);
+    *value += 's';
+    value->push_back('!');
+    const auto& constant = value;
+    CHECK(*constant == "texts!");
+    CHECK(constant->size() == 6);
+
+    for (const row& each : failures) {
+        for (const auto& failed :
+             {sse::result<std::string>(each.code), sse::result<std::string>(sse::error(each.code))}) {
+            CHECK_FALSE(failed);
+            CHECK(failed.error() == each.code);
+        }
+    }
+    value = errc::url_invalid;
+    CHECK_FALSE(value);
+    CHECK(value.error() == errc::url_invalid);
+    value = std::string("again");
+    CHECK(value);
+    CHECK(*value == "again");
+}
+
+TEST_CASE("a value that cannot be copied is moved out of a result") {
+    sse::result<owner> made = std::make_unique<int>(7);
+    const owner mine = *std::move(made);
+    CHECK(*mine == 7);
+    CHECK(*made == nullptr);
+    const owner other = *sse::result<owner>(std::make_unique<int>(8));
+    CHECK(*other == 8);
+    CHECK(**sse::result<owner>(std::make_unique<int>(9)) == 9);
+}
+
+TEST_CASE("a function passes on the error of one that it calls") {
+    const auto quarter = [](int value) -> sse::result<int> {
+        const auto halved = half(value);
+        if (!halved) return halved.error();
+        return half(*halved);
+    };
+    CHECK(*quarter(12) == 3);
+    CHECK(quarter(3).error() == errc::retry_negative);
+    CHECK(quarter(6).error() == errc::retry_negative);
+}
+
+#ifdef NDEBUG  // or else they are assertions
+
+TEST_CASE("whoever does not look gets an empty value, not somebody else's memory") {
+    sse::result<std::string> failed = errc::url_invalid;
+    CHECK(failed->empty());
+    CHECK(*failed == "");
+    CHECK(*std::as_const(failed) == "");
+    CHECK(*sse::result<owner>(errc::url_invalid) == nullptr);
+    CHECK(*half(3) == 0);
+
+    const sse::result<int> neither = sse::error();  // no error is no reason
+    CHECK(neither);
+    CHECK(*neither == 0);
+}
+
+#endif

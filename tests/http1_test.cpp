@@ -353,6 +353,30 @@ TEST_CASE("interim responses are skipped, and a change of protocol is refused") 
 
 // Bounds
 
+TEST_CASE("what is so by default") {
+    const sse::http1_options options;
+    CHECK(options.max_head_bytes == 65'536);
+    CHECK(options.max_headers == 256);
+    // A reader without options has these.
+    const outcome refused = {.error = errc::http_head_too_large};
+    const std::string many = "HTTP/1.1 204 x\r\n" + times(256, "A: b\r\n");
+    check_response(many + "A: b\r\n\r\n", refused);
+    sse::response_reader reader;
+    const std::string head = many + "\r\n";
+    std::string_view bytes = head;
+    CHECK(reader.next(bytes) == sse::http_part::head);
+    reader.reset();
+    const std::string large = "HTTP/1.1 204 x\r\nA: ";
+    const std::string largest = large + times(65'536 - large.size() - 4, "v") + "\r\n\r\n";
+    bytes = largest;
+    CHECK(reader.next(bytes) == sse::http_part::head);
+    reader.reset();
+    const std::string too_large = large + times(65'536 - large.size() - 3, "v") + "\r\n\r\n";
+    bytes = too_large;
+    CHECK(reader.next(bytes) == sse::http_part::none);
+    CHECK(reader.error() == errc::http_head_too_large);
+}
+
 TEST_CASE("a head is bounded, whether it has come to its end or not") {
     const std::string response = "HTTP/1.1 204 x\r\nName: " + times(50, "v") + "\r\nA: b\r\n\r\n";
     const std::string interim = "HTTP/1.1 100 x\r\n\r\n";

@@ -1192,6 +1192,34 @@ TEST_CASE("a date is written as HTTP has it, and read back") {
     }
 }
 
+TEST_CASE("a date has a year of four digits: any number of seconds is held between the first and the last") {
+    CHECK(sse::format_http_date(-62'167'219'200) == "Sat, 01 Jan 0000 00:00:00 GMT");
+    CHECK(sse::format_http_date(-62'167'219'201) == "Sat, 01 Jan 0000 00:00:00 GMT");
+    CHECK(sse::format_http_date(253'402'300'799) == "Fri, 31 Dec 9999 23:59:59 GMT");
+    CHECK(sse::format_http_date(253'402'300'800) == "Fri, 31 Dec 9999 23:59:59 GMT");
+    CHECK(sse::format_http_date(INT64_MIN) == "Sat, 01 Jan 0000 00:00:00 GMT");
+    CHECK(sse::format_http_date(INT64_MAX) == "Fri, 31 Dec 9999 23:59:59 GMT");
+    for (std::int64_t seconds = -62'167'219'200; seconds < 253'402'300'800; seconds += 98'765'432'1) {
+        CHECK(sse::parse_http_date(sse::format_http_date(seconds)) == seconds);
+    }
+}
+
+TEST_CASE("what is so by default, in URLs and heads") {
+    CHECK(sse::max_url_bytes == 65'536);
+    CHECK(sse::default_max_last_event_id_bytes == 4096);
+    CHECK(sse::media_type == "text/event-stream");
+    CHECK(sse::is_sendable_id(std::string(4096, 'x')));
+    CHECK_FALSE(sse::is_sendable_id(std::string(4097, 'x')));
+    CHECK(sse::cors_options().origins.empty());
+    CHECK_FALSE(sse::cors_options().credentials);
+    CHECK(sse::request().method == "GET");
+    CHECK(sse::request().headers.empty());
+    CHECK(sse::request().body.empty());
+    CHECK(sse::request().url == sse::url());
+    CHECK(sse::response().status == 0);
+    CHECK(sse::response().headers.empty());
+}
+
 TEST_CASE("a field takes the place of all those of its name") {
     sse::headers fields{{"A", "1"}, {"b", "2"}, {"a", "3"}};
     sse::set_header(fields, "A", "4");

@@ -357,6 +357,28 @@ TEST_CASE("invalid_utf8::replace counts what replaces") {
     }
 }
 
+TEST_CASE("what is so by default") {
+    const sse::parser_options options;
+    CHECK(options.max_event_bytes == 16'777'216);  // 16 MiB
+    CHECK(options.last_event_id.empty());
+    CHECK(options.invalid_utf8 == sse::invalid_utf8::keep);
+    CHECK(sse::event_view().type == "message");
+    CHECK(sse::event().type == "message");
+    CHECK_FALSE(sse::parser().error());
+    CHECK_FALSE(sse::parser().reconnection_time());
+    CHECK(sse::parser().last_event_id() == "");
+
+    // A parser without options has these.
+    events seen;
+    sse::parser parser;
+    CHECK_FALSE(parser.feed("data: \xFF\n\n", list{seen}));
+    CHECK(seen == events{make_event("message", "\xFF")});
+    CHECK_FALSE(parser.feed("data: ", list{seen}));
+    const std::string mebibyte(1 << 20, 'x');
+    for (int i = 0; i < 16; ++i) CHECK_FALSE(parser.feed(mebibyte, list{seen}));
+    CHECK(parser.feed("x", list{seen}) == sse::errc::event_too_large);
+}
+
 TEST_CASE("an ID to begin with that is too long is an error from the start") {
     CHECK(sse::parser({.max_event_bytes = 3, .last_event_id = "1234"}).error() == sse::errc::event_too_large);
     CHECK_FALSE(sse::parser({.max_event_bytes = 4, .last_event_id = "1234"}).error());

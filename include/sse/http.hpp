@@ -509,13 +509,16 @@ constexpr std::optional<std::int64_t> parse_http_date(std::string_view date) noe
     return std::nullopt;
 }
 
-/// The date in today's form: "Sun, 06 Nov 1994 08:49:37 GMT".
-/// \pre the year has four digits
+/// The date in today's form: "Sun, 06 Nov 1994 08:49:37 GMT". Its year has four digits: time outside the years
+/// 0 to 9999 is held at their first or their last second.
 /// \spec RFC 9110, section 5.6.7
 inline std::string format_http_date(std::int64_t seconds_since_1970) {
-    const auto days = std::chrono::floor<std::chrono::days>(std::chrono::seconds(seconds_since_1970));
+    constexpr std::int64_t first = -62'167'219'200, last = 253'402'300'799;
+    const std::int64_t early = seconds_since_1970 < last ? seconds_since_1970 : last;
+    const std::int64_t seconds = early > first ? early : first;
+    const auto days = std::chrono::floor<std::chrono::days>(std::chrono::seconds(seconds));
     const std::chrono::year_month_day date{std::chrono::sys_days(days)};
-    const auto time = static_cast<int>(seconds_since_1970 - std::int64_t{days.count()} * 86'400);
+    const auto time = static_cast<int>(seconds - std::int64_t{days.count()} * 86'400);
     constexpr std::string_view names = "ThuFriSatSunMonTueWed";  // day 0 was a Thursday
 
     std::string result;
@@ -528,7 +531,9 @@ inline std::string format_http_date(std::int64_t seconds_since_1970) {
     put(static_cast<int>(unsigned{date.day()}), " ");
     const auto month = std::size_t{unsigned{date.month()}};
     result.append(detail::months.substr(3 * month - 3, 3)).append(" ");
-    put(int{date.year()}, " ");
+    const int year = int{date.year()};
+    put(year / 100, "");
+    put(year % 100, " ");
     put(time / 3600, ":");
     put(time / 60 % 60, ":");
     put(time % 60, " GMT");

@@ -4,6 +4,7 @@
 //     for (sse::http_part part; (part = reader.next(bytes)) != sse::http_part::none;) …
 #pragma once
 
+#include "detail/macros.hpp"
 #include "detail/sink.hpp"
 #include "error.hpp"
 #include "http.hpp"
@@ -130,36 +131,40 @@ public:
 
     /// Takes a line and its end off the front of `bytes`; or all of them, where its end has not come.
     ///
-    /// \return whether the line is complete; if not, `failure` may say why
-    /// \post the line lives until the next call, and as long as the bytes
+    /// \return the line, without its end, if it is complete. It lives until the next call, and as long as the
+    ///         bytes. Nothing otherwise: `error()` may say why.
     /// \spec RFC 9112, section 2.2: a recipient may take a single LF for a line's end. A CR elsewhere is
     ///       invalid, which is for the line's grammar to say.
-    bool take_line(std::string_view& bytes, std::string_view& line, error& failure) {
-        if (!take_to_lf(bytes, line, failure)) return false;
-        if (line.ends_with('\r')) line.remove_suffix(1);
-        return true;
+    std::optional<std::string_view> take_line(std::string_view& bytes) {
+        std::optional<std::string_view> line = take_to_lf(bytes);
+        if (line && line->ends_with('\r')) line->remove_suffix(1);
+        return line;
     }
 
     /// The same for a line of the chunked coding. It ends with CR LF alone: where two recipients differ on
     /// whether a LF ends it, they differ on where the message does.
     ///
     /// \spec RFC 9112, section 7.1
-    bool take_chunk_line(std::string_view& bytes, std::string_view& line, error& failure) {
-        if (!take_to_lf(bytes, line, failure)) return false;
-        if (!line.ends_with('\r')) {
-            failure = errc::http_malformed;
-            return false;
+    std::optional<std::string_view> take_chunk_line(std::string_view& bytes) {
+        std::optional<std::string_view> line = take_to_lf(bytes);
+        if (!line) return std::nullopt;
+        if (!line->ends_with('\r')) {
+            error_ = errc::http_malformed;
+            return std::nullopt;
         }
-        line.remove_suffix(1);
-        return true;
+        line->remove_suffix(1);
+        return line;
     }
+
+    /// Why there is no line to take, until `reset()`.
+    sse::error error() const noexcept { return error_; }
 
     /// What follows is bounded anew.
     void restore_room() noexcept { room_ = options_.max_head_bytes; }
 
     /// Reads a line that is not empty: a field, or where `folds` the rest of the one before it.
     /// \spec RFC 9112, section 5
-    error add_field(std::string_view line, headers& fields, bool folds) const {
+    sse::error add_field(std::string_view line, headers& fields, bool folds) const {
         if (line.starts_with(' ') || line.starts_with('\t')) {
             // Each fold is replaced by a space, as section 5.2 has a user agent do; a server may refuse it.
             // There is none before the first field: section 2.2.
@@ -186,28 +191,31 @@ public:
     void reset() noexcept {
         part_.clear();
         restore_room();
+        error_ = {};
     }
 
 private:
-    bool take_to_lf(std::string_view& bytes, std::string_view& line, error& failure) {
+    std::optional<std::string_view> take_to_lf(std::string_view& bytes) {
         if (complete_) part_.clear();
         const std::size_t size = bytes.find('\n');  // looked for in each byte once
         complete_ = size != std::string_view::npos;
-        line = bytes.substr(0, complete_ ? size + 1 : size);
+        std::string_view line = bytes.substr(0, complete_ ? size + 1 : size);
         if (line.size() > room_) {
-            failure = errc::http_head_too_large;
-            return false;
+            error_ = errc::http_head_too_large;
+            return std::nullopt;
         }
         room_ -= line.size();
         bytes.remove_prefix(line.size());
         if (!complete_ || !part_.empty()) line = part_.append(line);
-        if (complete_) line.remove_suffix(1);
-        return complete_;
+        if (!complete_) return std::nullopt;
+        line.remove_suffix(1);
+        return line;
     }
 
     http1_options options_;
     std::size_t room_ = options_.max_head_bytes;
     std::string part_{};  // of a line that did not lie in one chunk
+    sse::error error_{};
     bool complete_ = false;
 };
 
@@ -233,10 +241,13 @@ protected:
 
     /// Takes a line of the head, if that is not complete.
     ///
-    /// \return whether there is a line to be read
-    bool take_head_line(std::string_view& bytes, std::string_view& line) {
+    /// \return the line, if there is one to be read
+    std::optional<std::string_view> take_head_line(std::string_view& bytes) {
         const bool in_head = state_ == state::start_line || state_ == state::fields;
-        return in_head && !error_ && lines_.take_line(bytes, line, error_);
+        if (!in_head || error_) return std::nullopt;
+        const auto line = lines_.take_line(bytes);
+        error_ = lines_.error();
+        return line;
     }
 
     sse::error add_field(std::string_view line, headers& fields) const {
@@ -256,7 +267,6 @@ protected:
 
     /// Takes what follows the head, if that is complete.
     http_part take_body_part(std::string_view& bytes) {
-        std::string_view line;
         while (!error_) {
             switch (state_) {
                 case state::start_line:
@@ -266,8 +276,8 @@ protected:
                 case state::unsized_body: return take_body(bytes, state::end);
 
                 case state::chunk_line:
-                    if (!lines_.take_chunk_line(bytes, line, error_)) return http_part::none;
-                    error_ = read_chunk_line(line);
+                    if (const auto line = take_chunk_line(bytes)) error_ = read_chunk_line(*line);
+                    else return http_part::none;
                     break;
                 case state::chunk_data: return take_body(bytes, state::chunk_cr);
                 case state::chunk_cr:
@@ -277,9 +287,8 @@ protected:
                     if (!take_byte(bytes, '\n', state::chunk_line)) return http_part::none;
                     break;
                 case state::trailers:
-                    if (!lines_.take_chunk_line(bytes, line, error_)) return http_part::none;
-                    if (line.empty()) state_ = state::end;
-                    else error_ = add_field(line, trailers_);
+                    if (const auto line = take_chunk_line(bytes)) error_ = read_trailer(*line);
+                    else return http_part::none;
                     break;
 
                 case state::end: state_ = state::over; return http_part::end;
@@ -324,6 +333,18 @@ private:
         bytes.remove_prefix(body_.size());
         if (left_ == 0) state_ = after_it;
         return http_part::body;
+    }
+
+    std::optional<std::string_view> take_chunk_line(std::string_view& bytes) {
+        const auto line = lines_.take_chunk_line(bytes);
+        error_ = lines_.error();
+        return line;
+    }
+
+    sse::error read_trailer(std::string_view line) {
+        if (!line.empty()) return add_field(line, trailers_);
+        state_ = state::end;
+        return {};
     }
 
     ///     chunk-size [ chunk-ext ] CRLF
@@ -395,10 +416,9 @@ public:
     ///         body: `body()` has at least one byte
     ///         end: `bytes` begins with what follows the response
     [[nodiscard]] http_part next(std::string_view& bytes) {
-        std::string_view line;
-        while (take_head_line(bytes, line)) {
-            if (state_ == state::start_line) error_ = read_status_line(line);
-            else if (!line.empty()) error_ = add_field(line, response_.headers);
+        while (const auto line = take_head_line(bytes)) {
+            if (state_ == state::start_line) error_ = read_status_line(*line);
+            else if (!line->empty()) error_ = add_field(*line, response_.headers);
             else if (end_head()) return http_part::head;
         }
         return take_body_part(bytes);
@@ -412,7 +432,7 @@ public:
     http_part finish() noexcept { return take_end(true); }
 
     /// The head, once it has been told, until `reset()`.
-    const sse::response& response() const noexcept { return response_; }
+    const sse::response& response() const noexcept SSE_LIFETIMEBOUND { return response_; }
 
     /// What `next` took last of the body: a view into the bytes it was given, living as long as these.
     std::string_view body() const noexcept { return body_; }
@@ -511,10 +531,9 @@ public:
     ///         end: `bytes` begins with what follows the request. One without Content-Length and
     ///         Transfer-Encoding has no body.
     [[nodiscard]] http_part next(std::string_view& bytes) {
-        std::string_view line;
-        while (take_head_line(bytes, line)) {
-            if (state_ == state::start_line) error_ = read_request_line(line);
-            else if (!line.empty()) error_ = add_field(line, request_.headers);
+        while (const auto line = take_head_line(bytes)) {
+            if (state_ == state::start_line) error_ = read_request_line(*line);
+            else if (!line->empty()) error_ = add_field(*line, request_.headers);
             else if (end_head()) return http_part::head;
         }
         return take_body_part(bytes);
@@ -531,7 +550,7 @@ public:
     /// The head, once it has been told, until `reset()`. Its URL is what the target and the Host field say:
     /// the scheme is "http" unless the target names another, and the host is empty where an HTTP/1.0 client
     /// sent none. Its body is empty: see `body()`.
-    const sse::request& request() const noexcept { return request_; }
+    const sse::request& request() const noexcept SSE_LIFETIMEBOUND { return request_; }
 
     /// What `next` took last of the body: a view into the bytes it was given, living as long as these.
     std::string_view body() const noexcept { return body_; }

@@ -4,12 +4,14 @@
 #pragma once
 
 #include "detail/event_buffer.hpp"
+#include "detail/macros.hpp"
 #include "detail/sink.hpp"
 #include "encoder.hpp"
 #include "error.hpp"
 #include "event.hpp"
 #include "parser.hpp"
 
+#include <cassert>
 #include <concepts>
 #include <cstddef>
 #include <cstdio>
@@ -94,6 +96,7 @@ concept source = detail::has_read<Source> || detail::fills_span<Source> || detai
 namespace detail {
 
 inline read_result read_file(std::FILE* file, std::span<char> room) {
+    if (file == nullptr) return {0, false, errc::source_failed};  // it could not be opened
     // fread would wait until all the room is filled.
     std::size_t size = 0;
     while (size < room.size()) {
@@ -151,7 +154,7 @@ read_result read_from(Source& source, std::span<char> room) {
     if constexpr (is_file<Source>) return read_file(source, room);
     else if constexpr (has_read<Source>) return checked(to_read_result(source.read(room)));
     else if constexpr (fills_span<Source>) return checked(to_read_result(source(room)));
-    else if constexpr (is_istream<Source>) return read_stream(source, room);
+    else if constexpr (is_istream<Source>) return checked(read_stream(source, room));
     else return {};  // events() says what is missing
 }
 
@@ -175,7 +178,7 @@ public:
 
     /// Reads until an event is complete. \return nothing at the end, or where `error()` tells what went wrong
     /// \post The event's views live until the next call.
-    std::optional<event_view> next() {
+    std::optional<event_view> next() SSE_LIFETIMEBOUND {
         for (;;) {
             if (error_) return std::nullopt;
             error_ = std::make_error_code(std::errc::not_enough_memory);  // so it stays if the parser throws
@@ -190,14 +193,16 @@ public:
         }
     }
 
-    iterator begin() { return iterator(*this); }
+    /// Reads the first event, or the next one.
+    iterator begin() & { return iterator(*this); }
+    iterator begin() && = delete;  // it would point into a stream that is gone
     std::default_sentinel_t end() const noexcept { return {}; }
 
     /// Why the events stopped. No error where the source came to its end.
     std::error_code error() const noexcept { return error_; }
 
     /// Knows the last event ID and the reconnection time.
-    const sse::parser& parser() const noexcept { return parser_; }
+    const sse::parser& parser() const noexcept SSE_LIFETIMEBOUND { return parser_; }
 
 private:
     Source source_;
@@ -215,21 +220,28 @@ public:
     using value_type = event_view;
     using difference_type = std::ptrdiff_t;
 
-    explicit iterator(event_stream& stream) : stream_(&stream), event_(stream.next()) {}
+    explicit iterator(event_stream& stream SSE_LIFETIMEBOUND) : stream_(&stream) { ++*this; }
 
-    const event_view& operator*() const noexcept { return *event_; }
-    const event_view* operator->() const noexcept { return &*event_; }
+    /// \pre not at the end; in release builds it is there an empty event
+    const event_view& operator*() const noexcept SSE_LIFETIMEBOUND {
+        assert(!is_at_end_);
+        return event_;
+    }
+    const event_view* operator->() const noexcept SSE_LIFETIMEBOUND { return &**this; }
     iterator& operator++() {
-        event_ = stream_->next();
+        const std::optional<event_view> event = stream_->next();
+        is_at_end_ = !event;
+        event_ = event.value_or(event_view());
         return *this;
     }
     void operator++(int) { ++*this; }
 
-    friend bool operator==(const iterator& left, std::default_sentinel_t) noexcept { return !left.event_; }
+    friend bool operator==(const iterator& left, std::default_sentinel_t) noexcept { return left.is_at_end_; }
 
 private:
     event_stream* stream_;
-    std::optional<event_view> event_;
+    event_view event_{};
+    bool is_at_end_ = true;
 };
 
 /// The events that a source brings, one by one:

@@ -319,10 +319,11 @@ private:
 
     void got_line(std::string_view bytes) {
         if (bytes.starts_with("HTTP/")) begin_head();
-        std::string_view line;
-        if (!lines_.take_line(bytes, line, refused_)) return;
-        if (line.empty()) end_head();
-        else if (!line.starts_with("HTTP/")) refused_ = lines_.add_field(line, response_.headers, true);
+        const auto line = lines_.take_line(bytes);
+        if (lines_.error()) refused_ = lines_.error();
+        if (!line) return;
+        if (line->empty()) end_head();
+        else if (!line->starts_with("HTTP/")) refused_ = lines_.add_field(*line, response_.headers, true);
     }
 
     void end_head() {

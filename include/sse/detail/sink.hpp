@@ -53,7 +53,7 @@ namespace detail {
 template <class Sink>
 constexpr decltype(auto) call_sink(Sink& sink, std::string_view bytes) {
     if constexpr (is_file<Sink>) {
-        return std::fwrite(bytes.data(), 1, bytes.size(), sink);
+        return sink != nullptr ? std::fwrite(bytes.data(), 1, bytes.size(), sink) : 0;  // it was not opened
     } else if constexpr (has_append<Sink>) {
         return sink.append(bytes.data(), bytes.size());
     } else if constexpr (has_write<Sink> && requires { sink.rdbuf(); }) {
