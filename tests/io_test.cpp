@@ -13,6 +13,7 @@
 #include <fstream>
 #include <functional>
 #include <iterator>
+#include <limits>
 #include <memory>
 #include <new>
 #include <ostream>
@@ -730,6 +731,36 @@ TEST_CASE("events are an input range, to be walked once") {
     CHECK(events.begin() == events.end());
 }
 
+TEST_CASE("a stream of events stays where it is: what it has read and not yet parsed lies in it") {
+    using refers = sse::event_stream<script&>;
+    using owns = sse::event_stream<script>;
+    static_assert(!std::is_copy_constructible_v<refers> && !std::is_copy_assignable_v<refers>);
+    static_assert(!std::is_move_constructible_v<refers> && !std::is_move_assignable_v<refers>);
+    static_assert(!std::is_copy_constructible_v<owns> && !std::is_copy_assignable_v<owns>);
+    static_assert(!std::is_move_constructible_v<owns> && !std::is_move_assignable_v<owns>);
+    static_assert(!std::is_copy_constructible_v<sse::detail::write_guard<std::string>>);
+    static_assert(!std::is_copy_assignable_v<sse::detail::write_guard<std::string>>);
+}
+
+#ifdef NDEBUG  // or else it is an assertion
+
+TEST_CASE("behind the last event there is an empty one, not somebody else's memory") {
+    script nothing{{}};
+    auto none = sse::events(nothing);
+    const auto end = none.begin();
+    CHECK(*end == sse::event_view());
+    CHECK(end->data.empty());
+
+    script source{{three_events}};
+    auto events = sse::events(source);
+    auto it = events.begin();
+    while (it != events.end()) ++it;
+    CHECK(it->data.empty());
+    CHECK((++it)->data.empty());
+}
+
+#endif
+
 TEST_CASE("a source that is an lvalue is referred to, one that is not is owned") {
     script source{{three_events}};
     CHECK(all_data(sse::events(source)) == one_two_three);
@@ -804,6 +835,30 @@ TEST_CASE("an istream is a source") {
     auto nothing = sse::events(empty);
     CHECK(all_data(nothing).empty());
     CHECK_FALSE(nothing.error());
+}
+
+TEST_CASE("an istream whose buffer claims more than there was room for, or less than nothing, has failed") {
+    for (const std::streamsize claimed : {std::streamsize{-1}, std::numeric_limits<std::streamsize>::max()}) {
+        struct liar : std::streambuf {
+            explicit liar(std::streamsize number) : number_(number) { setg(text_, text_, text_ + 1); }
+            std::streamsize xsgetn(char*, std::streamsize) override { return number_; }
+            char text_[1] = {'x'};
+            std::streamsize number_;
+        };
+        liar buffer(claimed);
+        std::istream in(&buffer);
+        auto stream = sse::events(in);
+        CHECK_FALSE(stream.next());
+        CHECK(stream.error() == sse::errc::source_failed);
+    }
+}
+
+TEST_CASE("a FILE that could not be opened is a failure, for what is read and for what is written") {
+    std::FILE* const none = nullptr;
+    auto stream = sse::events(none);
+    CHECK_FALSE(stream.next());
+    CHECK(stream.error() == sse::errc::source_failed);
+    CHECK(sse::encode_to(none, {.data = "a"}) == sse::errc::sink_failed);
 }
 
 TEST_CASE("an istream that cannot be read is a failure, not an empty stream") {
