@@ -97,6 +97,18 @@ constexpr std::size_t no_limit = std::numeric_limits<std::size_t>::max();
 
 }  // namespace
 
+#if defined(__GNUC__) && defined(__SSE2__)
+
+TEST_CASE("AVX2 is taken if the processor has it, and only then; or if the compiler was told that it has") {
+#if defined(__AVX2__) || defined(SSE_SIMD_AVX2)
+    CHECK(detail::avx2::available());
+#else
+    CHECK(detail::avx2::available() == bool(__builtin_cpu_supports("avx2")));
+#endif
+}
+
+#endif
+
 TEST_CASE("CR and LF are marked, and no other value, at any place, whatever lies around it") {
     for (const finder& way : finders()) {
         for (const char around : {'a', '\0', '\n', '\r', '\xFF'}) {

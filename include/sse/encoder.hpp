@@ -262,7 +262,7 @@ public:
     [[nodiscard]] constexpr error_type error() const noexcept { return error_; }
 
     /// The sink, for what it has taken or the room it has left.
-    constexpr std::remove_reference_t<Sink>& sink() noexcept { return sink_; }
+    constexpr std::remove_reference_t<Sink>& sink() noexcept SSE_LIFETIMEBOUND { return sink_; }
 
 private:
     template <class PutAll, class... Texts>

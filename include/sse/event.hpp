@@ -155,8 +155,10 @@ struct event {
         : type(view.type), data(view.data), last_event_id(view.last_event_id) {}
 
     /// \post The views live as long as this event is neither changed nor destroyed.
-    SSE_CONSTEXPR_STRING operator event_view() const noexcept { return {type, data, last_event_id}; }
-    SSE_CONSTEXPR_STRING operator message() const noexcept { return event_view(*this); }
+    SSE_CONSTEXPR_STRING operator event_view() const noexcept SSE_LIFETIMEBOUND {
+        return {type, data, last_event_id};
+    }
+    SSE_CONSTEXPR_STRING operator message() const noexcept SSE_LIFETIMEBOUND { return event_view(*this); }
 
     friend SSE_CONSTEXPR_STRING bool operator==(const event&, const event&) = default;
 };

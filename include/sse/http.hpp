@@ -4,6 +4,7 @@
 //     if (!url) return url.error();
 #pragma once
 
+#include "detail/macros.hpp"
 #include "error.hpp"
 #include "event.hpp"
 
@@ -90,7 +91,8 @@ constexpr bool equal_ignoring_case(std::string_view left, std::string_view right
 /// \return the value of the last field of that name, in any case; nothing where there is none. The view lives
 ///         as long as the field.
 /// \complexity linear in the number of fields
-inline std::optional<std::string_view> find_header(const headers& fields, std::string_view name) noexcept {
+inline std::optional<std::string_view> find_header(const headers& fields SSE_LIFETIMEBOUND,
+                                                   std::string_view name) noexcept {
     for (auto field = fields.rbegin(); field != fields.rend(); ++field) {
         if (equal_ignoring_case(field->name, name)) return field->value;
     }
@@ -136,7 +138,7 @@ inline std::string authority(const url& url) {
 }
 
 /// The host as getaddrinfo() takes it: an IPv6 address without its brackets. Lives as long as the URL.
-inline std::string_view host_name(const url& url) noexcept {
+inline std::string_view host_name(const url& url SSE_LIFETIMEBOUND) noexcept {
     const std::string_view host = url.host;
     return host.starts_with('[') ? host.substr(1, host.size() - 2) : host;
 }

@@ -153,7 +153,7 @@ public:
     ///         `error()` tells
     /// \post The views live until the next call of a function that is not const, and as long as the chunk.
     /// \throws what the allocator throws; then as for `feed`, but an id does not count without its event
-    [[nodiscard]] constexpr std::optional<event_view> next(std::string_view& bytes) {
+    [[nodiscard]] constexpr std::optional<event_view> next(std::string_view& bytes) SSE_LIFETIMEBOUND {
         if (is_in_handler()) [[unlikely]]
             return std::nullopt;
         reading guard(*this);
@@ -181,7 +181,7 @@ public:
     }
 
     /// The same for those who pull. \post The views live until the next call of a function that is not const.
-    constexpr std::optional<event_view> finish(unfinished_event what) {
+    constexpr std::optional<event_view> finish(unfinished_event what) SSE_LIFETIMEBOUND {
         if (is_in_handler()) [[unlikely]]
             return std::nullopt;
         reading guard(*this);
@@ -213,7 +213,7 @@ public:
 
     /// The ID to send when connecting again: that of the last complete block which had one, or else the one
     /// begun with. Lives until the next call of a function that is not const.
-    constexpr std::string_view last_event_id() const noexcept {
+    constexpr std::string_view last_event_id() const noexcept SSE_LIFETIMEBOUND {
         if (dispatched_ && has_id_) return kept_[slot::id];
         return call_.last_event_id.data() ? call_.last_event_id : kept_[slot::last_event_id];
     }
