@@ -377,6 +377,19 @@ TEST_CASE("what is so by default") {
     CHECK(reader.error() == errc::http_head_too_large);
 }
 
+TEST_CASE("a chunk may lie in the string that it is appended to") {
+    const std::string own(100, 'o');
+    std::string out = own;
+    out.shrink_to_fit();
+    CHECK_FALSE(sse::write_chunk(out, out));
+    CHECK(out == own + "64\r\n" + own + "\r\n");
+
+    sse::request request{.url = *sse::parse_url("http://a/"), .headers = {{"Host", own}}};
+    request.headers[0].value.shrink_to_fit();
+    CHECK_FALSE(sse::write_request(request.headers[0].value, request));
+    CHECK(request.headers[0].value.starts_with(own + "GET / HTTP/1.1\r\nHost: " + own + "\r\n"));
+}
+
 TEST_CASE("a head is bounded, whether it has come to its end or not") {
     const std::string response = "HTTP/1.1 204 x\r\nName: " + times(50, "v") + "\r\nA: b\r\n\r\n";
     const std::string interim = "HTTP/1.1 100 x\r\n\r\n";

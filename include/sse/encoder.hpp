@@ -160,6 +160,7 @@ template <class Sink>
 /// Encodes a comment, which receivers ignore: a sign of life. One comment line for each line of `text`.
 ///
 /// \return as for `encode_to`
+/// \throws as `encode_to`
 template <class Sink>
 [[nodiscard]] constexpr detail::sink_error_t<Sink> encode_comment_to(Sink&& sink, std::string_view text) {
     return detail::write_through(
@@ -175,7 +176,8 @@ constexpr std::size_t encoded_size(const message& message) noexcept {
 
 /// Encodes a message into a string of its own.
 ///
-/// \throws std::system_error with what `encode_to` would return; where exceptions are switched off, aborts
+/// \throws std::system_error with what `encode_to` would return, or what the allocator throws. Where
+///         exceptions are switched off, it aborts.
 [[nodiscard]] SSE_CONSTEXPR_STRING std::string encode(const message& message) {
     std::string out;
     if (const sse::error error = encode_to(out, message)) detail::raise(error);
@@ -195,6 +197,8 @@ constexpr std::size_t encoded_size(const message& message) noexcept {
 /// it was. But once the sink has failed or thrown, what was sent may end in the middle of an event: every
 /// further call returns that error and writes nothing. Not so a span and a string: what could not be written
 /// as a whole was not written, and can be tried again.
+///
+/// \throws from each function that writes: what the sink throws
 template <class Sink>
 class encoder {
 public:

@@ -151,6 +151,8 @@ struct event {
     std::string last_event_id{};
 
     event() = default;
+
+    /// \throws what the allocator throws
     SSE_CONSTEXPR_STRING explicit event(const event_view& view)
         : type(view.type), data(view.data), last_event_id(view.last_event_id) {}
 

@@ -19,6 +19,8 @@
 #include <utility>
 #include <vector>
 
+// Functions that return strings or fields throw what the allocator throws, and nothing else.
+
 namespace sse {
 
 /// The media type of an event stream, in lower case.

@@ -745,6 +745,7 @@ template <class Sink>
 /// Writes a part of a body that goes in chunks. Of no bytes, nothing: that would end the body.
 ///
 /// \return as `write_head`
+/// \throws as `encode_to`
 /// \spec RFC 9112, section 7.1
 template <class Sink>
 [[nodiscard]] detail::sink_error_t<Sink> write_chunk(Sink&& sink, std::string_view bytes) {
@@ -757,6 +758,7 @@ template <class Sink>
 /// Ends a body that goes in chunks.
 ///
 /// \return as `write_head`
+/// \throws as `encode_to`
 template <class Sink>
 [[nodiscard]] detail::sink_error_t<Sink> write_last_chunk(Sink&& sink) {
     return detail::write_through(sink, [](auto& output) { output.put("0\r\n\r\n"); });

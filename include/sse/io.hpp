@@ -162,8 +162,9 @@ read_result read_from(Source& source, std::span<char> room) {
 
 /// The events of a source, read and parsed as they are asked for: an input range, to be walked once.
 ///
-/// \throws from `next()` and the iterator: what the source throws, after which one may go on; and the
-///         allocator, after which nothing comes any more
+/// \throws from the constructor and `events()`: what the allocator throws. From `next()`, `begin()` and the
+///         iterator: what the source throws, after which one may go on; and what the allocator throws, after
+///         which nothing comes any more.
 template <class Source>
 class event_stream {
 public:

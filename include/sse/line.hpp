@@ -27,6 +27,7 @@ public:
     ///
     /// \post `chunk` begins behind the last line given out, or is empty. The views point into it, save for
     ///       the first bytes of a byte order mark that proved to be none: these live as long as the program.
+    /// \throws what `on_line` and `on_part` throw; only `reset()` may follow
     /// \complexity linear in the bytes taken off `chunk`, by this call and the one before
     template <class OnLine, class OnPart>
     SSE_INLINE constexpr void split(std::string_view& chunk, OnLine on_line, OnPart on_part) {

@@ -122,6 +122,8 @@ public:
     }
 
     /// Retains what it must in `memory`, or in larger ones with its allocator.
+    /// \post as above
+    /// \throws as above
     constexpr basic_parser(const parser_options& options, Memory memory)
         : kept_(options.max_event_bytes, std::move(memory)), invalid_utf8_(options.invalid_utf8) {
         start_from(options.last_event_id);
@@ -131,14 +133,13 @@ public:
     ///
     /// \pre the handler asks for the same notifications in every call, as long as a line may be unfinished
     /// \return `errc::event_too_large` once the limit is passed, and then until `reset()`. Events before
-    ///         that have been delivered.
+    ///         that have been delivered. `errc::called_from_handler`, and nothing is read.
     /// \throws what the handler and the allocator throw. The rest of the chunk is then lost, the parser is as
     ///         after `reset()`. A block whose handler threw counts as received, and so does its id.
     template <class Handler>
     constexpr sse::error feed(std::string_view bytes, Handler&& handler) {
         detail::check_handler<Handler>();
-        if (is_in_handler()) [[unlikely]]
-            return errc::called_from_handler;
+        if (is_in_handler()) return errc::called_from_handler;
         reading guard(*this);
         read(bytes, handler);
         guard.done();
@@ -154,8 +155,7 @@ public:
     /// \post The views live until the next call of a function that is not const, and as long as the chunk.
     /// \throws what the allocator throws; then as for `feed`, but an id does not count without its event
     [[nodiscard]] constexpr std::optional<event_view> next(std::string_view& bytes) SSE_LIFETIMEBOUND {
-        if (is_in_handler()) [[unlikely]]
-            return std::nullopt;
+        if (is_in_handler()) return std::nullopt;
         reading guard(*this);
         std::optional<event_view> event;
         puller handler{event};
@@ -172,8 +172,7 @@ public:
     template <class Handler>
     constexpr sse::error finish(unfinished_event what, Handler&& handler) {
         detail::check_handler<Handler>();
-        if (is_in_handler()) [[unlikely]]
-            return errc::called_from_handler;
+        if (is_in_handler()) return errc::called_from_handler;
         reading guard(*this);
         read_end(what, handler);
         guard.done();
@@ -181,9 +180,9 @@ public:
     }
 
     /// The same for those who pull. \post The views live until the next call of a function that is not const.
+    /// \throws what the allocator throws; then as for `feed`
     constexpr std::optional<event_view> finish(unfinished_event what) SSE_LIFETIMEBOUND {
-        if (is_in_handler()) [[unlikely]]
-            return std::nullopt;
+        if (is_in_handler()) return std::nullopt;
         reading guard(*this);
         std::optional<event_view> event;
         puller handler{event};
