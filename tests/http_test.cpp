@@ -1245,6 +1245,9 @@ TEST_CASE("a field can be set to what is found in another one, or in the one tha
     sse::headers fields{{"A-rather-long-name-of-a-field", "1"}, {"B", "2"}, {"C", "3"}};
     sse::set_header(fields, fields[0].name, "4");
     CHECK(fields == sse::headers{{"B", "2"}, {"C", "3"}, {"A-rather-long-name-of-a-field", "4"}});
+    fields = {{"A", "1"}, {"B", "2"}, {"a", "3"}};
+    sse::set_header(fields, fields[0].name, "4");
+    CHECK(fields == sse::headers{{"B", "2"}, {"A", "4"}});
 }
 
 TEST_CASE("a resolver gets an IPv6 address without its brackets") {

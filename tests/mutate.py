@@ -58,6 +58,11 @@ MUTATIONS = [
     ("parser.hpp", "if (!fits(growth)) return false;", "", "differential allocation"),
     ("parser.hpp", "if (line_ == part::data && has_data_) keep(\"\\n\");", "", "conformance"),
     ("parser.hpp", "if (after_colon_) text = without_space(text);", "", "conformance"),
+    ("parser.hpp", "if (line.front() == ':' && !detail::has_on_comment<Handler>) return true;", "", "parser"),
+    ("parser.hpp", "if (!slow || (!keeps_ && is_plain(line, block))) [[likely]] {", "if (!slow) {", "parser"),
+    ("parser.hpp", "constexpr call(const call&) noexcept {}", "constexpr call(const call&) noexcept = default;",
+     "parser"),
+    ("detail/event_buffer.hpp", "return std::exchange(from, Memory());", "return from;", "parser"),
     ("detail/event_buffer.hpp", "if (each > back) each -= size;", "", "parser differential"),
     ("detail/event_buffer.hpp", "if (size < needed) size = needed;", "", "parser differential"),
     ("detail/bytes.hpp", "return ((((front - ones) & ~front) | ((back - ones) & ~back)) & (ones << 7)) != 0;",
@@ -78,11 +83,22 @@ MUTATIONS = [
     ("detail/sink.hpp", "if (needed.size > sink.size()) return errc::buffer_too_small;",
      "if (needed.size >= sink.size()) return errc::buffer_too_small;", "encoder"),
     ("detail/sink.hpp", "if (!error) guard.keep();", "guard.keep();", "encoder io"),
+    ("detail/sink.hpp", "if (!output.fits) return errc::buffer_too_small;", "", "fmt"),
+    ("detail/sink.hpp", "if (bytes.size() > rest.size()) [[unlikely]] {", "if (false) {", "fmt"),
+    ("detail/sink.hpp", "const bool is_own = (lies_in(sink, texts) || ...);", "const bool is_own = false;", "encoder"),
+    ("io.hpp", "return checked(read_stream(source, room));", "return read_stream(source, room);", "io"),
+    # Values and versions
+    ("error.hpp", "return !error_; }", "return true; }", "error"),
+    ("version.hpp", "version_patch = 0;\n\nstatic_assert(SSE_VERSION == version_major * 10'000 + version_minor * 100"
+     " + version_patch);", "version_patch = 1;", "version"),
     # Backoff
     ("backoff.hpp", "if (last.open_for && *last.open_for >= options_.stable_after) failures_ = 0;",
      "if (last.open_for) failures_ = 0;", "backoff"),
     ("backoff.hpp", "value > max / 2 ? max : 2 * value", "2 * value", "backoff"),
     # HTTP
+    ("http.hpp", "return equal_ignoring_case(field.name, added.name);", "return equal_ignoring_case(field.name, name);",
+     "http"),
+    ("http.hpp", "early > first ? early : first", "early", "http"),
     ("http.hpp", "is_named = is_named || (!from.empty() && from != \"*\" && origin == from);",
      "is_named = is_named || origin == from;", "http"),
     ("http.hpp", 'any = any || (origin == "*" && !cors.credentials);', 'any = any || origin == "*";', "http"),
@@ -94,9 +110,12 @@ MUTATIONS = [
     ("http1.hpp", "only_chunked = !coded && equal_ignoring_case(coding, \"chunked\");",
      "only_chunked = equal_ignoring_case(coding, \"chunked\");", "http1"),
     ("http1.hpp", "if (fields.size() >= options_.max_headers)", "if (fields.size() > options_.max_headers)", "http1"),
-    ("http1.hpp", "if (!line.ends_with('\\r')) {\n            failure = errc::http_malformed;\n"
-     "            return false;\n        }\n        line.remove_suffix(1);",
-     "if (line.ends_with('\\r')) line.remove_suffix(1);", "http1"),
+    ("http1.hpp", "if (!line->ends_with('\\r')) {\n            error_ = errc::http_malformed;\n"
+     "            return std::nullopt;\n        }\n        line->remove_suffix(1);",
+     "if (line->ends_with('\\r')) line->remove_suffix(1);", "http1"),
+    ("http1.hpp", "{ detail::put_parts(output, size, \"\\r\\n\", bytes, \"\\r\\n\"); }, bytes);",
+     "{ detail::put_parts(output, size, \"\\r\\n\", bytes, \"\\r\\n\"); });", "http1"),
+    ("http1.hpp", "std::size_t max_headers = 256;", "std::size_t max_headers = 255;", "http1"),
     ("http1.hpp", "if (hosts > 1 || (hosts == 0 && minor_version_ > 0)) return false;", "", "http1"),
     ("http1.hpp", "if (bytes.empty()) return {};\n    const std::string size", "const std::string size", "http1"),
     # The client
