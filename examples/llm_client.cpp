@@ -3,6 +3,7 @@
 //     llm_client                                           # a stand-in that this program brings
 //     API_KEY=… llm_client https://api.example.com/v1/chat/completions
 #include "support/program.hpp"
+#include "support/safe_text.hpp"
 #include "support/socket.hpp"
 
 #include <sse/encoder.hpp>
@@ -37,7 +38,7 @@ namespace {
 
 constexpr std::string_view usage = R"(usage: llm_client [URL]
 
-Asks an LLM service for a short answer and shows each piece of it as it comes.
+Asks an LLM service for a short answer and shows each event of it as it comes.
 Without a URL it asks a stand-in of its own. The environment's API_KEY is sent
 to no one but the URL's origin.
 )";
@@ -56,7 +57,8 @@ int ask(const std::string& url) {
         .is_terminal = [](const sse::event_view& event) { return event.data == "[DONE]"; },
     });
     source.on_event([](const sse::event_source::event_view& event) {
-        support::write_out(fmt::format("{}\n", event.data));  // JSON, for the library of your choice
+        // JSON, for the library of your choice.
+        support::write_out(fmt::format("{}\n", support::safe_text(event.data)));
     });
     if (const std::error_code error = adapter::run(source)) throw std::system_error(error);
     if (!source.saw_terminal_event()) throw std::runtime_error("the answer was cut short");

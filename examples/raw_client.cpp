@@ -22,7 +22,7 @@ int main(int argc, char** argv) {
     try {
         sse::event_source source({.url = argv[1], .idle_timeout = 60s});
         source.on_event([](const sse::event_source::event_view& event) {
-            fmt::print("{}: {}\n", event.type, event.data);
+            fmt::print("{:?}: {:?}\n", event.type, event.data);  // escaped: no terminal obeys the server
             std::fflush(stdout);
         });
         source.on_error([](const sse::event_source::failure& error) {

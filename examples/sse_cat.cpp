@@ -4,6 +4,7 @@
 //     curl -sN https://example.com/stream | sse-cat --type tick
 #include "support/event_text.hpp"
 #include "support/program.hpp"
+#include "support/safe_text.hpp"
 #include "support/socket.hpp"
 #include "support/status_line.hpp"
 
@@ -52,7 +53,7 @@ as soon as its blank line has come.
   --json              a JSON object for each event, on a line of its own
   --data-only         only the data
   --comments          comments too
-  --limit BYTES       the largest event to accept (default 16777216)
+  --limit BYTES       how large an event may be (default 16777216)
   --deliver           at the end of a file, an event without its blank line too
   --help              this text
   --version           the version of the library
@@ -149,16 +150,16 @@ settings parse(support::command_line& arguments) {
     return wanted;
 }
 
-// As a JSON string. What a terminal may act on is escaped, as are the characters that JSON demands.
+// As a JSON string. What a terminal may act on is escaped, as are the characters that JSON demands. The text is
+// well-formed, by the parser's `invalid_utf8::replace`: JSON has no escape for other bytes.
 void append_json(std::string& out, std::string_view text) {
     out += '"';
     while (!text.empty()) {
-        const std::string_view character = support::take_character(text);
-        const char32_t code = support::code_point(character);
-        if (code == '\n') out += "\\n";
-        else if (code == '"' || code == '\\') out.append({'\\', character.front()});
-        else if (support::is_unsafe(code)) support::append_escape(out, code);
-        else out += character;
+        const support::character next = support::take_character(text);
+        if (next.code == '\n') out += "\\n";
+        else if (next.code == '"' || next.code == '\\') out.append({'\\', next.bytes.front()});
+        else if (support::is_unsafe(next.code)) support::append_escape(out, next);
+        else out += next.bytes;
     }
     out += '"';
 }
@@ -350,13 +351,13 @@ void show_url(const settings& wanted, printer& print) {
     const auto show = [&] {
         if (print.is_done()) source.close();
         if (!print.text().on_terminal()) return support::write_out(print.take_text());
-        std::vector<std::string> parts{state};
-        if (events > 0) parts.push_back(amount(events, "event"));
+        std::vector<std::string> fields{state};
+        if (events > 0) fields.push_back(amount(events, "event"));
         const std::string_view id = source.last_event_id();
-        if (!id.empty()) parts.push_back(fmt::format("last id {}", id));
-        if (connections > 1) parts.push_back(amount(connections - 1, "reconnection"));
-        if (connections > 0) parts.push_back(amount_of_bytes(source.received_bytes()));
-        support::write_out(status.around(print.take_text(), parts));
+        if (!id.empty()) fields.push_back(fmt::format("last id {}", id));
+        if (connections > 1) fields.push_back(amount(connections - 1, "reconnection"));
+        if (connections > 0) fields.push_back(amount_of_bytes(source.received_bytes()));
+        support::write_out(status.around(print.take_text(), fields));
     };
     source.on_open([&] {
         ++connections;

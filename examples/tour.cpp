@@ -22,7 +22,7 @@ namespace {
 void print_events(std::string_view bytes) {
     sse::parser parser;
     const auto error = parser.feed(bytes, [](const sse::event_view& event) {
-        fmt::print("{}: {}\n", event.type, event.data);  // views, valid during the call
+        fmt::print("{:?}: {:?}\n", event.type, event.data);  // views, valid during the call
     });
     if (error) fmt::print("{}\n", error.message());
 }
@@ -38,7 +38,7 @@ std::string first_answer(sse::parser& parser, std::string_view bytes) {
 // Parse: everything a stream says.
 struct observer {
     void on_event(const sse::event_view& event) { fmt::print("{}\n", event); }
-    void on_comment(std::string_view text) { fmt::print("still there: {}\n", text); }
+    void on_comment(std::string_view text) { fmt::print("still there: {:?}\n", text); }
     void on_retry(sse::milliseconds time) { fmt::print("come back after {} ms\n", time.count()); }
 };
 
@@ -92,7 +92,7 @@ void talk() {
     if (std::error_code error = sse::encode_to(peer, {.data = "hello"})) fmt::print("{}\n", error.message());
 
     auto stream = sse::events(peer);
-    for (const sse::event_view& event : stream) fmt::print("{}\n", event.data);
+    for (const sse::event_view& event : stream) fmt::print("{:?}\n", event.data);
     if (stream.error()) fmt::print("{}\n", stream.error().message());
 }
 // NOLINTEND(misc-const-correctness)
@@ -107,7 +107,7 @@ void go_through_a_connection() {
         return status == 401 ? sse::response_action::reconnect : sse::standard_action(status, type);
     };
     sse::event_source source({.url = "https://a.example/", .renew_headers = renew, .policy = policy});
-    source.on_message([](const sse::event_source::event_view& event) { fmt::print("{}\n", event.data); });
+    source.on_message([](const sse::event_source::event_view& event) { fmt::print("{:?}\n", event.data); });
 
     sse::event_source::time_point now{};       // whatever you say
     sse::event_source::task task = source.next(now);  // connect, with task.request

@@ -3,9 +3,11 @@
 //     support::event_text text(STDOUT_FILENO);
 //     text.event(event);  // appends to text.out
 //
-// On a terminal, lines are folded at its width and control characters are shown, not obeyed; the events must
-// then come from a parser with `sse::invalid_utf8::replace`. Elsewhere the bytes go out as they came.
+// On a terminal, lines are folded at its width and control characters are shown, not obeyed. Elsewhere the
+// bytes go out as they came.
 #pragma once
+
+#include "safe_text.hpp"
 
 #include <sse/event.hpp>
 
@@ -22,32 +24,6 @@
 
 namespace support {
 
-// Takes one character off the front of UTF-8.
-inline std::string_view take_character(std::string_view& text) noexcept {
-    std::size_t size = 1;
-    while (size < 4 && size < text.size() && (static_cast<unsigned char>(text[size]) & 0xC0) == 0x80) ++size;
-    const std::string_view character = text.substr(0, size);
-    text.remove_prefix(size);
-    return character;
-}
-
-inline char32_t code_point(std::string_view character) noexcept {
-    const auto lead = static_cast<unsigned char>(character.front());
-    char32_t code = character.size() == 1 ? lead : lead & (0xFFU >> (character.size() + 1));
-    for (const char c : character.substr(1)) code = code << 6 | (static_cast<unsigned char>(c) & 0x3FU);
-    return code;
-}
-
-// Whether a terminal may act on it: the controls C0 and C1, DEL, and what turns the direction of writing.
-constexpr bool is_unsafe(char32_t code) noexcept {
-    return code < 0x20 || (code >= 0x7F && code < 0xA0) || code == 0x061C || code == 0x200E ||
-           code == 0x200F || (code >= 0x202A && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069);
-}
-
-inline void append_escape(std::string& out, char32_t code) {
-    fmt::format_to(std::back_inserter(out), "\\u{:04x}", static_cast<unsigned>(code));
-}
-
 // The cells of a terminal that a character takes: rather one too many than one too few.
 constexpr std::size_t cells(char32_t code) noexcept {
     const bool wide = (code >= 0x1100 && code < 0x1160) || (code >= 0x2E80 && code < 0xD7B0) ||
@@ -55,8 +31,6 @@ constexpr std::size_t cells(char32_t code) noexcept {
                       code >= 0x1F000;
     return wide ? 2 : 1;
 }
-
-inline constexpr std::size_t escape_cells = 6;
 
 class event_text {
 public:
@@ -119,15 +93,14 @@ private:
             return;
         }
         while (!text.empty()) {
-            const std::string_view character = take_character(text);
-            const char32_t code = code_point(character);
-            const std::size_t width = is_unsafe(code) ? escape_cells : cells(code);
+            const character next = take_character(text);
+            const std::size_t width = is_unsafe(next.code) ? escape_cells : cells(next.code);
             if (margin != 0 && used_ + width > columns_) {
                 end_line();
                 move_to(margin);
             }
-            if (is_unsafe(code)) append_escape(out, code);
-            else out += character;
+            if (is_unsafe(next.code)) append_escape(out, next);
+            else out += next.bytes;
             used_ += width;
         }
     }

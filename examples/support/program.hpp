@@ -3,6 +3,8 @@
 //     int main(int argc, char** argv) { return support::run("name", argc, argv, body); }
 #pragma once
 
+#include "safe_text.hpp"
+
 #include <fcntl.h>
 #include <fmt/core.h>
 #include <unistd.h>
@@ -64,13 +66,13 @@ public:
     }
 
     template <class Number>
-    Number number(Number least, Number most) {
+    Number number(Number min, Number max) {
         const std::string_view text = value();
         Number result{};
         const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), result);
-        if (error != std::errc() || end != text.data() + text.size() || result < least || result > most)
+        if (error != std::errc() || end != text.data() + text.size() || result < min || result > max)
             throw usage_error(
-                fmt::format("{} wants a number from {} to {}, not '{}'", current_, least, most, text));
+                fmt::format("{} wants a number from {} to {}, not '{}'", current_, min, max, text));
         return result;
     }
 
@@ -103,14 +105,9 @@ inline void write_out(std::string_view text) {
     if (error) throw std::system_error(error, "cannot write to standard output");
 }
 
-// On standard error, in one line: what a name or an argument has of line ends and terminal controls is not
-// obeyed.
+// On standard error, in one line: a file's name or an argument may hold line ends and what terminals obey.
 inline void complain(std::string_view name, std::string_view what, std::string_view hint = {}) {
-    std::string line = fmt::format("{}: {}", name, what);
-    for (char& c : line) {
-        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
-    }
-    static_cast<void>(write_all(STDERR_FILENO, fmt::format("{}\n{}", line, hint)));
+    static_cast<void>(write_all(STDERR_FILENO, fmt::format("{}: {}\n{}", name, safe_line(what), hint)));
 }
 
 // Runs a program's body; what it throws becomes a line on standard error and an exit status.

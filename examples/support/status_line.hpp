@@ -5,6 +5,7 @@
 #pragma once
 
 #include "event_text.hpp"
+#include "safe_text.hpp"
 
 #include <cstddef>
 #include <string>
@@ -20,17 +21,17 @@ public:
     explicit status_line(const event_text& text) noexcept
         : columns_(text.columns()), colours_(text.colours()) {}
 
-    // What to write so that the line gives way to `text`, and stands below it anew: of its parts the first, cut
-    // where it must be, and those that fit. Without parts there is no line.
-    std::string around(std::string text, const std::vector<std::string>& parts) {
+    // What to write so that the line gives way to `text`, and stands below it again: the first of its fields,
+    // cut if it must be, and those of the others that fit. Without fields there is no line.
+    std::string around(std::string text, const std::vector<std::string>& fields) {
         if (columns_ == 0) return text;
-        if (std::exchange(is_shown_, !parts.empty())) text.insert(0, "\r\x1B[K");
-        if (parts.empty()) return text;
+        if (std::exchange(is_shown_, !fields.empty())) text.insert(0, "\r\x1B[K");
+        if (fields.empty()) return text;
         if (colours_) text += "\x1B[2m";
         std::size_t used = 0;
-        for (const std::string& part : parts) {
+        for (const std::string& field : fields) {
             const bool is_first = used == 0;
-            const printable shown = print(is_first ? part : " | " + part, columns_ - used - 1);
+            const printable shown = print(is_first ? field : " | " + field, columns_ - used - 1);
             if (!is_first && shown.is_cut) continue;
             text += shown.text;
             used += shown.cells;
@@ -47,17 +48,16 @@ private:
     };
 
     // One cell stays free: where the last one is taken, some terminals begin a new line.
-    static printable print(std::string_view text, std::size_t most) {
+    static printable print(std::string_view text, std::size_t max_cells) {
         printable result;
         while (!text.empty()) {
-            const std::string_view character = take_character(text);
-            const char32_t code = code_point(character);
-            const std::size_t width = is_unsafe(code) ? escape_cells : cells(code);
-            result.is_cut = result.cells + width > most;
+            const character next = take_character(text);
+            const std::size_t width = is_unsafe(next.code) ? escape_cells : cells(next.code);
+            result.is_cut = result.cells + width > max_cells;
             if (result.is_cut) break;
             result.cells += width;
-            if (is_unsafe(code)) append_escape(result.text, code);
-            else result.text += character;
+            if (is_unsafe(next.code)) append_escape(result.text, next);
+            else result.text += next.bytes;
         }
         return result;
     }

@@ -1,10 +1,10 @@
-"""llm_client: an answer that comes in pieces, asked for once."""
+"""llm_client: an answer that comes in several events, asked for once."""
 
 import json
 import os
 import unittest
 
-from support import CHUNKED, LAST_CHUNK, NO_CONTENT, Script, chunk, head, hold, redirect, run
+from support import CHUNKED, EVIL, LAST_CHUNK, NO_CONTENT, Script, chunk, head, hold, redirect, run, safe
 
 
 def ask(*arguments, key=None):
@@ -24,9 +24,9 @@ class Client(unittest.TestCase):
     def test_asks_a_stand_in_of_its_own(self):
         result = ask()
         self.assertEqual((result.returncode, result.stderr), (0, b""))
-        pieces = [json.loads(line)["choices"][0]["delta"]["content"] for line in result.stdout.splitlines()]
-        self.assertGreater(len(pieces), 1)
-        self.assertEqual("".join(pieces), "Hello, world.")
+        answers = [json.loads(line)["choices"][0]["delta"]["content"] for line in result.stdout.splitlines()]
+        self.assertGreater(len(answers), 1)
+        self.assertEqual("".join(answers), "Hello, world.")
 
     def test_asks_a_service_with_the_key(self):
         with Script([CHUNKED + chunk(b'data: {"a": 1}\n\ndata: [DONE]\n\ndata: {}\n\n'), hold]) as script:
@@ -63,6 +63,15 @@ class Client(unittest.TestCase):
     def test_does_not_ask_again(self):
         self.assertEqual(self.fails("", Script(CHUNKED + chunk(b"data: a\n\ndata: b"))), b"a\n")
         self.assertEqual(self.fails("status", Script(head(b"", b"503 Service Unavailable"))), b"")
+
+    def test_shows_nothing_that_a_terminal_obeys(self):
+        data = b'data: {"a": "' + EVIL + 'ä\u20ac\U0001f600\t\\n"}\ndata: b\n\n'.encode()
+        with Script(CHUNKED + chunk(data + b"data: [DONE]\n\n") + LAST_CHUNK) as script:
+            result = ask(script.url)
+        self.assertEqual((result.returncode, result.stderr), (0, b""))
+        self.assertRegex(safe(result.stdout),
+                         '\\A{"a": "\\\\u001b]0;title[^\n]+\\\\u2069ä\u20ac\U0001f600\t\\\\n"}\nb\n\\Z')
+        safe(ask(b"-" + EVIL).stderr)
 
     def test_bad_command_lines(self):
         for arguments in [["--bogus"], ["http://127.0.0.1:1/", "x"]]:

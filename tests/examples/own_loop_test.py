@@ -3,7 +3,8 @@
 import subprocess
 import unittest
 
-from support import CHUNKED, LAST_CHUNK, NO_CONTENT, Process, Script, chunk, head, hold, redirect, run, wait_until
+from support import (CHUNKED, EVIL, LAST_CHUNK, NO_CONTENT, Process, Script, chunk, head, hold, redirect, run, safe,
+                     wait_until)
 
 FIRST = head() + b"id: 1\ndata: a\n\n"
 SHOWN = r'^{type: "message", data: "%s", last_event_id: "%s"}$'
@@ -86,6 +87,16 @@ class Loop(unittest.TestCase):
                         self.assertEqual((process.wait(), process.output), (1, []))
                         self.assertRegex("\n".join(process.errors), r"\Aown_loop: [^\n]*https[^\n]*\Z")
         self.assertEqual(other.connections, 0)
+
+    def test_shows_nothing_that_a_terminal_obeys(self):
+        fields = [b"event: a", b"id: 1", "data: c\u20ac".encode()]
+        with Script(head() + b"".join(field + EVIL + b"\n" for field in fields) + b"\n", NO_CONTENT) as script:
+            process = self.start(script.url)
+            process.wait_for_line(r'^{type: "a\\x1b\].+", data: "c\u20ac\\x1b\].+", last_event_id: "1\\x1b\].+"}$')
+            process.wait()
+        safe("\n".join(process.output + process.errors).encode())
+        result = run("own_loop", b"-" + EVIL, stdin=subprocess.DEVNULL)
+        self.assertRegex(safe(result.stderr), r"\Aown_loop: [^\n]+\n")
 
     def test_bad_command_lines(self):
         for arguments, status in [([], 2), (["--bogus"], 2), (["http://x/", "y"], 2), (["x"], 1), (["http://x:0/"], 1)]:

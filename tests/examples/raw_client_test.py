@@ -3,7 +3,7 @@
 import threading
 import unittest
 
-from support import CHUNKED, LAST_CHUNK, LIMIT, NO_CONTENT, Process, Script, chunk, head, hold, run
+from support import CHUNKED, EVIL, LAST_CHUNK, LIMIT, NO_CONTENT, Process, Script, chunk, head, hold, run, safe
 
 
 class Client(unittest.TestCase):
@@ -12,7 +12,7 @@ class Client(unittest.TestCase):
                         CHUNKED + chunk(b"data: three\n\n") + LAST_CHUNK, NO_CONTENT)
         with script:
             result = run("raw_client", script.url)
-        self.assertEqual((result.returncode, result.stdout), (1, b"tick: one\ntwo\nmessage: three\n"))
+        self.assertEqual((result.returncode, result.stdout), (1, b'"tick": "one\\ntwo"\n"message": "three"\n'))
         self.assertRegex(result.stderr.decode(),
                          r"\A(connection: ended\nagain in \d{1,4} ms\n){2}response: 204[^\n]*\n\Z")
         self.assertEqual([request.get("Last-Event-ID") for request in script.requests], [None, "7", "7"])
@@ -27,9 +27,16 @@ class Client(unittest.TestCase):
             yield hold
 
         with Script(parts()) as script, Process("raw_client", script.url) as client:
-            client.wait_for_line("^message: first$")
+            client.wait_for_line('^"message": "first"$')
             shown.set()
-            client.wait_for_line("^message: second$")
+            client.wait_for_line('^"message": "second"$')
+
+    def test_shows_nothing_that_a_terminal_obeys(self):
+        events = b"event: a" + EVIL + b"b\ndata: c" + EVIL + "ä\u20ac\U0001f600d\n\n".encode()
+        with Script(head() + events, NO_CONTENT) as script:
+            result = run("raw_client", script.url)
+        self.assertRegex(safe(result.stdout), '\\A"a[^\n]+b": "c[^\n]+ä\u20ac\U0001f600d"\n\\Z')
+        safe(result.stderr)
 
     def test_gives_up_where_another_attempt_would_not_help(self):
         for answer, complaint in [(head(b"", b"404 Not Found"), "status"),

@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 import unittest
 
-from support import LIMIT, Process, program, run, run_on_terminal
+from support import EVIL, LIMIT, Process, program, run, run_on_terminal, safe
 
 BOLD, DIM, PLAIN = "\x1b[1;36m", "\x1b[2m", "\x1b[m"
 
@@ -92,7 +92,7 @@ class Input(unittest.TestCase):
             with self.subTest(arguments):
                 result = run("sse-cat", *arguments)
                 self.assertEqual(result.returncode, status)
-                self.assertRegex(result.stderr.decode(), r"\Asse-cat: [^\n]*no\?such\?\[31m[^\n]*\n(Try[^\n]*\n)?\Z")
+                self.assertRegex(result.stderr.decode(), r"\Asse-cat: [^\n]*no\\u000asuch\\u001b\[31m[^\n]*\n(Try[^\n]*\n)?\Z")
 
     def test_may_be_a_file(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -221,6 +221,14 @@ class TheProgram(unittest.TestCase):
                 result = run("sse-cat", *arguments, stdin=subprocess.DEVNULL)
                 self.assertEqual((result.returncode, result.stdout), (2, b""))
                 self.assertRegex(result.stderr.decode(), r"\Asse-cat: [^\n]+\nTry 'sse-cat --help'\.\n\Z")
+
+    def test_its_complaints_show_nothing_that_a_terminal_obeys(self):
+        for arguments in [[EVIL], [b"-" + EVIL], [b"--limit", EVIL], [b"-H", EVIL]]:
+            with self.subTest(arguments):
+                result = run("sse-cat", *arguments, stdin=subprocess.DEVNULL)
+                self.assertRegex(safe(result.stderr), r"\Asse-cat: [^\n]*\\u001b\]0;title[^\n]*\n")
+                self.assertIn(r"\x9b2J\xff\xc3(\xe2\x80(\xed\xa0\x80\xf0\x9f\xc0\xaf\u0085\u009b2J\u061c\u200e\u200f"
+                              r"\u2028\u2029\u202a\u202e\u2066\u2069", safe(result.stderr))
 
     def test_help_and_version(self):
         result = run("sse-cat", "--help")

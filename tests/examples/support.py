@@ -52,6 +52,21 @@ def wait_until(condition, what):
     return result
 
 
+# What terminals act on: controls of one byte and as UTF-8, line and paragraph ends, what turns the direction of
+# writing; and bytes that belong to no character. No line end, so that it can stand in a field.
+EVIL = (b"\x1b]0;title\x07\x1b[2J\x08\x7f\x9b2J\xff\xc3(\xe2\x80(\xed\xa0\x80\xf0\x9f\xc0\xaf" +
+        "\x85\x9b2J\u061c\u200e\u200f\u2028\u2029\u202a\u202e\u2066\u2069".encode())
+UNSAFE = "[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
+
+
+def safe(output):
+    """What a program has written, as text, which no terminal acts on."""
+    text = output.decode()  # an error, unless all is UTF-8
+    if re.search(UNSAFE, text):
+        raise AssertionError(f"a terminal acts on {text!r}")
+    return text
+
+
 class Process:
     """A program that goes on running; its output is read on the side, line by line."""
 

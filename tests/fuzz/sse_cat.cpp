@@ -148,7 +148,7 @@ struct {
     {"\xC2", 0x80, 0x9F},      // the controls C1
     {"\xD8", 0x9C, 0x9C},      // U+061C, and on: what turns the direction of writing
     {"\xE2\x80", 0x8E, 0x8F},  // U+200E
-    {"\xE2\x80", 0xAA, 0xAE},  // U+202A
+    {"\xE2\x80", 0xA8, 0xAE},  // U+2028, what ends a line, and U+202A
     {"\xE2\x81", 0xA6, 0xA9},  // U+2066
 };
 
