@@ -90,8 +90,7 @@ def announced(*command):
 
 
 def live(options, *arguments):
-    defaults = ["--threads", 1, "--tick", 0, "--events", 50_000, "--bytes", 64 << 20,
-                "--max-connections", DESCRIPTORS]
+    defaults = ["--threads", 1, "--tick", 0, "--events", 50_000, "--bytes", 64 << 20]
     return announced(options.live, "--port", 0, *defaults, *arguments)
 
 
@@ -257,7 +256,7 @@ def rows(quick):
     ]
     rate = f"--mode rate --rate 100 --subscribers 1000 --warm-up 100 --count {some(1000, 200)}"
     # Small bounds, so that who reads nothing is soon behind: 64 KiB are some 280 events.
-    bounds = ("--bytes", 64 << 10, "--send-buffer", 16 << 10, "--on-lag", "disconnect")
+    bounds = ("--bytes", 64 << 10, "--send-buffer", 16 << 10, "--when-behind", "disconnect")
     silent = f"--mode rate --rate 100 --subscribers 1000 --warm-up 100 --count {some(1000, 600)}"
     catchup = Case("2,000 subscribers, 1,000 events each", "--mode catchup --subscribers 2000 --count 1000")
     fanout = [

@@ -15,6 +15,7 @@
 #include <sse/parser.hpp>
 #include <sse/session.hpp>
 
+#include <arpa/inet.h>
 #include <fmt/core.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -22,6 +23,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -37,6 +39,8 @@
 #include <new>
 #include <optional>
 #include <random>
+#include <set>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -60,12 +64,18 @@ constexpr std::string_view usage = R"(usage: live_server [options]
 
   --host HOST       the address to listen on (default 127.0.0.1)
   --port N          the port; 0 for any that is free (default 8080)
+  --name NAME       a further host name, such as example.org, by which requests
+                    may call this server; may be given several times. They may
+                    use HOST, localhost and any IP address. Other names are
+                    refused, or else pages could use one of theirs to read and
+                    publish (DNS rebinding)
   --origin ORIGIN   a further one, such as https://example.org, whose pages may
                     read and publish, or *; may be given several times. Behind
                     a proxy that changes Host, the server's own is one as well
   --threads N       how many serve (default: one for each core)
   --max-connections N
-                    further ones are turned away with 503 (default 100000)
+                    further ones are turned away with 503 (default 100000, or
+                    as many as the limit of descriptors allows)
   --patience MS     how long a client may take for a request, or to take the
                     answer (default 10000)
   --send-buffer BYTES
@@ -81,7 +91,8 @@ constexpr std::string_view usage = R"(usage: live_server [options]
                     (default 15000)
   --send-timeout MS how long a subscriber may leave bytes unread
                     (default 30000)
-  --on-lag POLICY   what is done with one that falls behind what is kept:
+  --when-behind POLICY
+                    what is done with one that falls behind what is kept:
                     disconnect, skip-to-oldest or skip-to-latest (default
                     disconnect)
   --drain MS        how long the farewell may take, on SIGTERM (default 5000)
@@ -89,17 +100,22 @@ constexpr std::string_view usage = R"(usage: live_server [options]
 )";
 
 constexpr std::size_t max_body_bytes = std::size_t{1} << 20;
-constexpr std::size_t max_unsent_bytes = std::size_t{256} << 10;
+constexpr std::size_t max_bodies_bytes = std::size_t{64} << 20;  // of all requests under way
+constexpr std::size_t max_unsent_bytes = std::size_t{64} << 10;
 constexpr std::size_t max_types = 16;
+constexpr std::size_t max_type_bytes = 64;
 constexpr std::size_t max_name_bytes = 32;
-constexpr auto sweep_pause = 1s;
+constexpr std::size_t max_names_to_cut = 1000;
+constexpr std::size_t default_max_connections = 100'000;
+constexpr auto sweep_pause = 500ms;
 
 struct settings {
     std::string host = "127.0.0.1";
     std::uint16_t port = 8080;
+    std::vector<std::string> names{};  // in lower case, without a dot at the end
     sse::cors_options cors{};
     std::size_t threads = std::max(1U, std::thread::hardware_concurrency());
-    std::size_t max_connections = 100'000;
+    std::optional<std::size_t> max_connections{};
     milliseconds patience = 10s;
     int send_buffer = 0;
     sse::channel_options log{};
@@ -111,6 +127,7 @@ struct settings {
 // What the figures are made of, by all threads.
 struct counters {
     std::atomic<std::uint64_t> connections{0};
+    std::atomic<std::size_t> bodies_bytes{0};
     std::atomic<std::uint64_t> delivered_bytes{0};
     std::atomic<std::uint64_t> sends{0};
     std::atomic<std::uint64_t> dropped_slow{0};
@@ -170,19 +187,20 @@ class loop;
 
 // What all threads share.
 struct server {
-    explicit server(settings given)
-        : options(std::move(given)), channel([this] {
+    server(settings given, std::size_t connections)
+        : options(std::move(given)), max_connections(connections), channel([this] {
               sse::channel_options log = options.log;
               log.wake_up = [this] { wake_all(); };
               return log;
           }()) {}
 
     void wake_all() const;
-    void cut(const std::string& name) const;
+    bool cut(const std::string& name) const;
     void drain();
     std::string stats() const;
 
     const settings options;
+    const std::size_t max_connections;
     const steady::time_point started = steady::now();
     counters figures{};
     std::atomic<bool> is_draining{false};
@@ -190,10 +208,52 @@ struct server {
     sse::channel channel;
 };
 
+// A request's body. All bodies share `max_bodies_bytes`, and none keeps its memory beyond its request.
+class shared_body {
+public:
+    explicit shared_body(std::atomic<std::size_t>& total) noexcept : total_(total) {}
+    shared_body(const shared_body&) = delete;
+    shared_body& operator=(const shared_body&) = delete;
+    ~shared_body() { clear(); }
+
+    std::string_view text() const noexcept { return text_; }
+
+    // Returns whether there is room. The body must not become larger than `max_body_bytes`.
+    bool append(std::string_view bytes) {
+        const std::size_t size = text_.size() + bytes.size();
+        if (size > text_.capacity()) {
+            const std::size_t room = std::clamp(2 * text_.capacity(), size, max_body_bytes);
+            const std::size_t added = room - std::exchange(counted_, room);
+            if (total_.fetch_add(added, std::memory_order_relaxed) + added > max_bodies_bytes) return false;
+            text_.reserve(room);
+        }
+        text_ += bytes;
+        return true;
+    }
+
+    void clear() noexcept {
+        std::string().swap(text_);  // clear() would keep the memory
+        total_.fetch_sub(std::exchange(counted_, 0), std::memory_order_relaxed);
+    }
+
+private:
+    std::atomic<std::size_t>& total_;
+    std::size_t counted_ = 0;  // in the total
+    std::string text_{};
+};
+
 // A request, and the answer to it.
 struct exchange {
-    sse::request_reader reader{{.max_head_bytes = std::size_t{16} << 10, .max_headers = 100}};
-    std::string body{};
+    explicit exchange(std::atomic<std::size_t>& bodies_bytes) : body(bodies_bytes) { expect_request(); }
+
+    // Nothing of the request before stays in memory.
+    void expect_request() {
+        reader.emplace(sse::http1_options{.max_head_bytes = std::size_t{16} << 10, .max_headers = 100});
+        body.clear();
+    }
+
+    std::optional<sse::request_reader> reader{};
+    shared_body body;
     std::string unsent{};
     steady::time_point deadline{};
     bool is_idle = true;      // no request has begun
@@ -211,7 +271,7 @@ struct client {
     bool is_gone = false;
 };
 
-// One thread's part: some of the clients.
+// One thread, and its clients.
 class loop {
 public:
     loop(server& shared, const support::descriptor& listener)
@@ -227,12 +287,15 @@ public:
 
     void wake() const noexcept { static_cast<void>(::eventfd_write(wake_.get(), 1)); }
 
-    void cut(const std::string& name) {
+    // Returns whether there is room for the name.
+    bool cut(const std::string& name) {
         {
             const std::lock_guard lock(mutex_);
-            if (std::find(to_cut_.begin(), to_cut_.end(), name) == to_cut_.end()) to_cut_.push_back(name);
+            if (to_cut_.size() == max_names_to_cut && !to_cut_.contains(name)) return false;
+            to_cut_.insert(name);
         }
         wake();
+        return true;
     }
 
     // Until it has been drained
@@ -308,8 +371,8 @@ private:
 
     // Clients
 
-    // Where there are no descriptors or there is no memory, the client waits in the queue, which would wake
-    // this thread again and again. The sweep listens anew.
+    // If there are no descriptors or there is no memory, the client waits in the queue, which would wake this
+    // thread again and again. The sweep listens again.
     void accept_clients() {
         try {
             for (int left = 64; left != 0; --left) {
@@ -324,16 +387,21 @@ private:
     }
 
     bool add(support::descriptor socket) {
-        if (server_.figures.connections.load(std::memory_order_relaxed) >= server_.options.max_connections) {
+        if (server_.figures.connections.load(std::memory_order_relaxed) >= server_.max_connections) {
             turn_away(socket);
             return true;
         }
-        auto added = std::make_unique<client>(client{
-            .socket = std::move(socket), .index = clients_.size(), .http = std::make_unique<exchange>()});
+        auto added = std::make_unique<client>(
+            client{.socket = std::move(socket),
+                   .index = clients_.size(),
+                   .http = std::make_unique<exchange>(server_.figures.bodies_bytes)});
         added->http->deadline = now_ + server_.options.patience;
         client& peer = *added;
+        // What may fail comes first: whoever is counted must be removed, and to remove clients, be it all of
+        // them in one round, must not fail.
+        const std::size_t needed = gone_.size() + clients_.size() + 1;
+        if (gone_.capacity() < needed) gone_.reserve(2 * needed);
         clients_.push_back(std::move(added));
-        gone_.reserve(clients_.capacity());  // to remove one must not fail
         count(server_.figures.connections);
         if (watch(EPOLL_CTL_ADD, peer.socket, EPOLLIN | EPOLLRDHUP, &peer)) return true;
         remove(peer);
@@ -430,12 +498,15 @@ private:
     }
 
     void open_stream(client& peer) {
-        const sse::request& request = peer.http->reader.request();
+        const sse::request& request = peer.http->reader->request();
         const std::string_view target = request.url.target;
         sse::subscribe_options wanted{.types = parameters(target, "type")};
         std::string name = first_parameter(target, "client");
-        if (wanted.types.size() > max_types || name.size() > max_name_bytes)
-            return answer(peer, 400, "Bad Request", "too many types, or too long a name\n");
+        const bool has_long_type =
+            std::any_of(wanted.types.begin(), wanted.types.end(),
+                        [](const std::string& type) { return type.size() > max_type_bytes; });
+        if (wanted.types.size() > max_types || has_long_type || name.size() > max_name_bytes)
+            return answer(peer, 400, "Bad Request", "too many types, or too long a type or name\n");
 
         sse::response head = sse::stream_response(request.headers, server_.options.cors);
         head.headers.push_back({"Connection", "close"});
@@ -452,32 +523,37 @@ private:
     }
 
     void cut_clients() {
-        std::vector<std::string> names;
+        std::set<std::string> names;
         {
             const std::lock_guard lock(mutex_);
             names.swap(to_cut_);
         }
         if (names.empty()) return;
         for_each_client([&](client& each) {
-            if (!each.stream || std::find(names.begin(), names.end(), each.name) == names.end()) return;
+            if (!each.stream || !names.contains(each.name)) return;
             each.stream->kick();
             count(server_.figures.cut);
             pump(each);
         });
     }
 
-    // All that takes too long, or has been idle.
+    // All that takes too long, or has been idle. Each session is asked at least once a second: heartbeats and
+    // deadlines are due then, and one that is blocked gives back what it keeps of the log when that has left.
     void sweep() {
         if (!is_listening_ && !server_.is_draining) listen();
         for_each_client([this](client& each) {
-            if (each.stream) return pump(each);
+            if (each.stream) return each.is_blocked ? ask(each) : pump(each);
             if (now_ < each.http->deadline) return;
             const bool is_late = !each.http->is_idle && !each.http->is_over && each.http->unsent.empty();
             if (!is_late || server_.is_draining) return remove(each);
-            each.http->is_closing = true;
-            answer(each, 408, "Request Timeout", "");
-            if (!each.is_gone) flush(each);
+            refuse(each, 408, "Request Timeout");
+            flush(each);
         });
+    }
+
+    // Its socket takes nothing: a call of send() would be in vain.
+    void ask(client& blocked) {
+        if (blocked.stream->next(now_).step == sse::session::step::finished) end(blocked);
     }
 
     void say_farewell() {
@@ -502,19 +578,18 @@ private:
         exchange& http = *peer.http;
         if (std::exchange(http.is_idle, false)) http.deadline = now_ + server_.options.patience;
         while (peer.http && !http.is_closing) {
-            const sse::http_part part = http.reader.next(bytes);
-            if (part == sse::http_part::none) {
-                if (http.reader.error()) refuse(peer, http.reader.error());
+            const sse::http_part found = http.reader->next(bytes);
+            if (found == sse::http_part::none) {
+                if (http.reader->error()) refuse(peer, http.reader->error());
                 break;
             }
-            if (part == sse::http_part::head) expect(peer);
-            if (part == sse::http_part::body) take_body(peer, http.reader.body());
-            if (part == sse::http_part::end) {
-                http.is_closing = !http.reader.keep_alive() || server_.is_draining;
+            if (found == sse::http_part::head) take_head(peer);
+            if (found == sse::http_part::body) take_body(peer, http.reader->body());
+            if (found == sse::http_part::end) {
+                http.is_closing = !http.reader->keep_alive() || server_.is_draining;
                 respond(peer);
                 if (!peer.http) return;  // it is a stream now
-                http.reader.reset();
-                http.body.clear();
+                http.expect_request();
                 http.is_idle = bytes.empty();
                 http.deadline = now_ + server_.options.patience;
             }
@@ -526,36 +601,59 @@ private:
         flush(peer);
     }
 
-    void expect(client& peer) {
+    void take_head(client& peer) {
         exchange& http = *peer.http;
-        const sse::headers& fields = http.reader.request().headers;
+        const sse::request& request = http.reader->request();
+        if (!is_own_name(request.url.host)) {
+            return refuse(peer, 421, "Misdirected Request",
+                          fmt::format("this server serves {0} only if it is started with --name {0}\n",
+                                      request.url.host));
+        }
+        const sse::headers& fields = request.headers;
         const std::string_view digits = sse::find_header(fields, "Content-Length").value_or("");
         std::uint64_t length = 0;
         std::from_chars(digits.data(), digits.data() + digits.size(), length);
-        if (length > max_body_bytes) return refuse_body(peer);
+        if (length > max_body_bytes) return refuse(peer, 413, "Content Too Large");
         const std::string_view expected = sse::find_header(fields, "Expect").value_or("");
-        if (http.reader.takes_chunks() && sse::equal_ignoring_case(expected, "100-continue"))
+        if (http.reader->takes_chunks() && sse::equal_ignoring_case(expected, "100-continue"))
             http.unsent += "HTTP/1.1 100 Continue\r\n\r\n";
     }
 
-    void refuse_body(client& peer) {
-        peer.http->is_closing = true;
-        answer(peer, 413, "Content Too Large", "");
+    // Whether the host is an address, or a name that somebody gave this server. Any page can let its own name
+    // lead to this server's address (DNS rebinding): the browser takes the two for one origin, and lets the
+    // page read and publish. Only a name can be misled: an address cannot, and browsers keep localhost for
+    // their own machine. They always name a host, so a client of HTTP/1.0 that names none is no browser.
+    bool is_own_name(std::string_view host) const {
+        in_addr address{};
+        const bool is_address =
+            host.starts_with('[') || ::inet_pton(AF_INET, std::string(host).c_str(), &address) == 1;
+        if (host.empty() || is_address) return true;
+        if (host.ends_with('.')) host.remove_suffix(1);
+        const std::vector<std::string>& names = server_.options.names;
+        return host == "localhost" || host.ends_with(".localhost") ||
+               std::find(names.begin(), names.end(), host) != names.end();
     }
 
     void take_body(client& peer, std::string_view bytes) {
-        exchange& http = *peer.http;
-        if (bytes.size() > max_body_bytes - http.body.size()) return refuse_body(peer);
-        http.body += bytes;
+        shared_body& body = peer.http->body;
+        if (bytes.size() > max_body_bytes - body.text().size()) return refuse(peer, 413, "Content Too Large");
+        if (!body.append(bytes))
+            refuse(peer, 503, "Service Unavailable", "too many large requests at once\n");
     }
 
     void refuse(client& peer, sse::error error) {
-        peer.http->is_closing = true;
         const std::string why = fmt::format("{}\n", error.message());
         if (error.code() == sse::errc::http_head_too_large)
-            answer(peer, 431, "Request Header Fields Too Large", why);
-        else if (error.code() == sse::errc::http_unsupported) answer(peer, 501, "Not Implemented", why);
-        else answer(peer, 400, "Bad Request", why);
+            refuse(peer, 431, "Request Header Fields Too Large", why);
+        else if (error.code() == sse::errc::http_unsupported) refuse(peer, 501, "Not Implemented", why);
+        else refuse(peer, 400, "Bad Request", why);
+    }
+
+    // The rest of the request is not read.
+    void refuse(client& peer, int status, std::string reason, std::string_view why = {}) {
+        peer.http->is_closing = true;
+        peer.http->body.clear();
+        answer(peer, status, std::move(reason), why);
     }
 
     void respond(client& peer) {
@@ -568,14 +666,15 @@ private:
             route{"/stats", "GET, HEAD", &loop::show_stats}, route{"/publish", "POST", &loop::publish},
             route{"/cut", "POST", &loop::cut_by_name},
         };
-        const sse::request& request = peer.http->reader.request();
+        const sse::request& request = peer.http->reader->request();
         const std::string_view path = path_of(request.url.target);
         const auto* const found = std::find_if(routes.begin(), routes.end(),
                                                [path](const route& each) { return each.path == path; });
         if (found == routes.end()) return answer(peer, 404, "Not Found", "");
         if (!contains(found->methods, request.method))
             return answer(peer, 405, "Method Not Allowed", "", {{"Allow", std::string(found->methods)}});
-        if (request.method == "POST" && is_foreign(request)) return answer(peer, 403, "Forbidden", "");
+        if (request.method == "POST" && is_foreign(request))
+            return answer(peer, 403, "Forbidden", "from a page of an origin that no --origin has named\n");
         (this->*found->handle)(peer);
     }
 
@@ -584,13 +683,17 @@ private:
         return fmt::format(" {},", methods).find(fmt::format(" {},", method)) != std::string::npos;
     }
 
-    // Whether another origin's page sends it: any may make the browser of whoever looks at it do so.
+    // Whether a page of another origin sends it, but for those that were named: any may make the browser of
+    // whoever looks at it do so. The browser says so in two fields, one of which may be missing; what is no
+    // browser sends neither.
     bool is_foreign(const sse::request& request) const {
         const auto from = sse::find_header(request.headers, "Origin");
-        if (!from || from->ends_with("://" + sse::authority(request.url))) return false;  // also behind TLS
-        const std::vector<std::string>& allowed = server_.options.cors.origins;
-        return std::none_of(allowed.begin(), allowed.end(),
-                            [&](const std::string& each) { return each == "*" || each == *from; });
+        const bool is_own = !from || from->ends_with("://" + sse::authority(request.url));  // also behind TLS
+        const std::string_view site = sse::find_header(request.headers, "Sec-Fetch-Site").value_or("none");
+        if (is_own && (site == "same-origin" || site == "none")) return false;  // none: it was no page
+        const std::vector<std::string>& named = server_.options.cors.origins;
+        return std::none_of(named.begin(), named.end(),
+                            [&](const std::string& each) { return each == "*" || each == from; });
     }
 
     void answer(client& peer, int status, std::string reason, std::string_view body, sse::headers more = {},
@@ -603,7 +706,7 @@ private:
         }
         if (http.is_closing) head.headers.push_back({"Connection", "close"});
         static_cast<void>(sse::write_head(http.unsent, head));  // all of it is our own
-        if (http.reader.request().method != "HEAD") http.unsent += body;
+        if (http.reader->request().method != "HEAD") http.unsent += body;
         if (status >= 400) count(server_.figures.rejected);
     }
 
@@ -614,6 +717,7 @@ private:
             if (size == 0) return;
             http.unsent.erase(0, size);
         }
+        std::string().swap(http.unsent);  // with its memory
         if (http.is_idle) http.deadline = now_ + keep_alive;
         if (http.is_closing && !std::exchange(http.is_over, true)) {
             // Closing at once would reset the connection if the client is still sending, and the answer could
@@ -632,32 +736,35 @@ private:
     }
 
     void cut_by_name(client& peer) {
-        const std::string name = first_parameter(peer.http->reader.request().url.target, "client");
-        if (!name.empty() && name.size() <= max_name_bytes) server_.cut(name);  // most have none
+        const std::string name = first_parameter(peer.http->reader->request().url.target, "client");
+        const bool is_name = !name.empty() && name.size() <= max_name_bytes;  // most clients have none
+        if (is_name && !server_.cut(name))
+            return answer(peer, 503, "Service Unavailable", "too many names at once\n");
         answer(peer, 204, "No Content", "");
     }
 
     void publish(client& peer) {
         const exchange& http = *peer.http;
-        const sse::request& request = http.reader.request();
+        const sse::request& request = http.reader->request();
         const sse::headers readable_by = sse::cors_headers(request.headers, server_.options.cors);
         const auto say = [&](int status, std::string reason, std::string_view text) {
             answer(peer, status, std::move(reason), fmt::format("{}\n", text), readable_by);
         };
-        const std::vector<sse::event> events = events_of(request, http.body);
+        const std::vector<sse::event> events = events_of(request, http.body.text());
         if (events.empty()) return say(400, "Bad Request", "no event");
         std::vector<sse::message> messages;
         std::size_t size = 0;
         for (const sse::event& each : events) {
             if (each.type == "gap" || each.type == "drain")
                 return say(403, "Forbidden", "that is for the server to say");
+            if (each.type.size() > max_type_bytes) return say(400, "Bad Request", "too long a type");
             sse::message message{.data = each.data};
             if (!each.type.empty() && each.type != "message") message.event = each.type;
             size += sse::encoded_size(message);
             messages.push_back(message);
         }
         // More at once than the log holds would leave everybody behind.
-        if (messages.size() > most_at_once() || size > server_.options.log.max_bytes / 2)
+        if (messages.size() > max_batch_events() || size > server_.options.log.max_bytes / 2)
             return say(413, "Content Too Large", "too many events, or too large ones");
         const sse::publish_result published = server_.channel.publish(messages);
         if (published.error == sse::errc::event_too_large)
@@ -668,14 +775,16 @@ private:
         say(200, "OK", published.id());
     }
 
-    std::size_t most_at_once() const { return std::min<std::size_t>(1000, server_.options.log.max_events); }
+    std::size_t max_batch_events() const {
+        return std::min<std::size_t>(1000, server_.options.log.max_events);
+    }
 
     // One more than may be published, if there are more.
     std::vector<sse::event> events_of(const sse::request& request, std::string_view body) const {
         std::vector<sse::event> result;
         if (sse::is_event_stream(sse::find_header(request.headers, "Content-Type").value_or(""))) {
             sse::parser parser;
-            while (result.size() <= most_at_once()) {
+            while (result.size() <= max_batch_events()) {
                 const auto event = parser.next(body);
                 if (!event) break;
                 result.emplace_back(*event);
@@ -704,15 +813,16 @@ private:
     std::array<char, 16384> received_{};
 
     std::mutex mutex_{};
-    std::vector<std::string> to_cut_{};
+    std::set<std::string> to_cut_{};
 };
 
 void server::wake_all() const {
     for (const auto& each : loops) each->wake();
 }
 
-void server::cut(const std::string& name) const {
-    for (const auto& each : loops) each->cut(name);
+// Returns whether all threads have room for the name.
+bool server::cut(const std::string& name) const {
+    return std::all_of(loops.begin(), loops.end(), [&](const auto& each) { return each->cut(name); });
 }
 
 void server::drain() {
@@ -723,13 +833,14 @@ void server::drain() {
 std::string server::stats() const {
     const sse::channel_stats log = channel.stats();
     const auto uptime = std::chrono::duration_cast<std::chrono::seconds>(steady::now() - started);
-    return fmt::format(R"({{"uptime_s":{},"threads":{},"connections":{},"subscribers":{},"published":{},)"
-                       R"("delivered_bytes":{},"sends":{},"held_events":{},"held_bytes":{},"lagged":{},)"
-                       R"("dropped_slow":{},"cut":{},"rejected":{}}})",
-                       uptime.count(), loops.size(), figures.connections.load(), log.subscribers,
-                       log.published, figures.delivered_bytes.load(), figures.sends.load(), log.held_events,
-                       log.held_bytes, log.fell_behind, figures.dropped_slow.load(), figures.cut.load(),
-                       figures.rejected.load());
+    return fmt::format(R"({{"uptime_s":{},"threads":{},"connections":{},"max_connections":{},)"
+                       R"("subscribers":{},"published":{},)"
+                       R"("delivered_bytes":{},"sends":{},"held_events":{},"held_bytes":{},)"
+                       R"("fell_behind":{},"dropped_slow":{},"cut":{},"rejected":{}}})",
+                       uptime.count(), loops.size(), figures.connections.load(), max_connections,
+                       log.subscribers, log.published, figures.delivered_bytes.load(), figures.sends.load(),
+                       log.held_events, log.held_bytes, log.fell_behind, figures.dropped_slow.load(),
+                       figures.cut.load(), figures.rejected.load());
 }
 
 // Publishes something to look at.
@@ -777,9 +888,26 @@ void tick_until(const support::descriptor& stopped, server& shared) {
         if (ready > 0) return;
         if (ready < 0 && errno != EINTR) throw std::system_error(errno, std::generic_category(), "poll");
         if (ready < 0 || steady::now() < next) continue;
-        ticker.tick();
+        try {
+            ticker.tick();
+        } catch (const std::bad_alloc&) {
+            static_cast<void>(support::write_all(STDERR_FILENO, "live_server: no memory for an event\n"));
+        }
         next = std::max(next + pause, steady::now());
     }
+}
+
+// As requests give it: in lower case, without a dot at the end. Nothing if it is none.
+std::optional<std::string> host_name(std::string_view text) {
+    if (text.ends_with('.')) text.remove_suffix(1);
+    const auto url = sse::parse_url(fmt::format("http://{}/", text));
+    if (!url || url->host.size() != text.size()) return std::nullopt;
+    return url->host;
+}
+
+std::string name(std::string_view text) {
+    if (const auto result = host_name(text)) return *result;
+    throw support::usage_error(fmt::format("--name wants such as example.org, not '{}'", text));
 }
 
 // As browsers send it.
@@ -796,7 +924,7 @@ sse::when_behind policy(support::command_line& arguments) {
     if (name == "skip-to-oldest") return sse::when_behind::skip_to_oldest;
     if (name == "skip-to-latest") return sse::when_behind::skip_to_latest;
     throw support::usage_error(
-        fmt::format("--on-lag wants disconnect, skip-to-oldest or skip-to-latest, not '{}'", name));
+        fmt::format("--when-behind wants disconnect, skip-to-oldest or skip-to-latest, not '{}'", name));
 }
 
 settings parse(support::command_line arguments) {
@@ -810,15 +938,16 @@ settings parse(support::command_line arguments) {
         const std::string text = fmt::format("The server is going down; come back in {:.1f} s.", seconds);
         return sse::encode({.event = "drain", .data = text, .retry = retry});
     };
-    const auto time = [&arguments](int least) {
-        return milliseconds(arguments.number<int>(least, 24 * 60 * 60 * 1000));
+    const auto time = [&arguments](int min) {
+        return milliseconds(arguments.number<int>(min, 24 * 60 * 60 * 1000));
     };
-    const auto size = [&arguments](std::size_t least) {
-        return arguments.number<std::size_t>(least, std::size_t{1} << 40);
+    const auto size = [&arguments](std::size_t min) {
+        return arguments.number<std::size_t>(min, std::size_t{1} << 40);
     };
     while (arguments.next()) {
         if (arguments.is("--host")) result.host = arguments.value();
         else if (arguments.is("--port")) result.port = arguments.number<std::uint16_t>(0, 65535);
+        else if (arguments.is("--name")) result.names.push_back(name(arguments.value()));
         else if (arguments.is("--origin")) result.cors.origins.push_back(origin(arguments.value()));
         else if (arguments.is("--threads")) result.threads = arguments.number<std::size_t>(1, 256);
         else if (arguments.is("--max-connections")) result.max_connections = size(1);
@@ -833,11 +962,26 @@ settings parse(support::command_line arguments) {
         else if (arguments.is("--heartbeat")) result.subscriber.heartbeat = time(0);
         else if (arguments.is("--send-timeout")) result.subscriber.send_timeout = time(0);
         else if (arguments.is("--drain")) result.subscriber.drain_timeout = time(1);
-        else if (arguments.is("--on-lag")) result.subscriber.when_behind = policy(arguments);
+        else if (arguments.is("--when-behind")) result.subscriber.when_behind = policy(arguments);
         else if (arguments.is("--help")) result.help = true;
         else arguments.refuse();
     }
+    if (const auto listened_on = host_name(result.host)) result.names.push_back(*listened_on);
     return result;
+}
+
+// As many as are wanted, if there are descriptors for them. With fewer descriptors, clients would wait in the
+// queue for those that stay, and nobody would tell them. Each thread has two descriptors of its own and, for
+// a moment, those of a client that it turns away and of one too many; the C library needs some.
+std::size_t max_connections(const settings& options) {
+    const std::size_t spare = 4 * options.threads + 8;
+    const std::size_t free = support::free_descriptors();
+    const std::size_t allowed = free > spare ? free - spare : 0;
+    const std::size_t result =
+        options.max_connections.value_or(std::clamp<std::size_t>(allowed, 1, default_max_connections));
+    if (result <= allowed) return result;
+    throw std::runtime_error(fmt::format(
+        "the limit of descriptors (ulimit -n) allows for {} connections, not {}", allowed, result));
 }
 
 int serve(support::command_line arguments) {
@@ -853,7 +997,7 @@ int serve(support::command_line arguments) {
     // for it. The clients' sockets inherit it.
     const auto timeout = static_cast<unsigned>(options.subscriber.send_timeout.count());
     static_cast<void>(::setsockopt(listener.get(), IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof timeout));
-    server shared(options);
+    server shared(options, max_connections(options));
     for (std::size_t i = 0; i != options.threads; ++i)
         shared.loops.push_back(std::make_unique<loop>(shared, listener));
     std::vector<std::jthread> threads;

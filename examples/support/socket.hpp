@@ -1,11 +1,13 @@
 // A descriptor that closes itself, how many there may be, and the addresses of a host.
 #pragma once
 
+#include <fcntl.h>
 #include <netdb.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cstddef>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -33,12 +35,21 @@ private:
     int value_ = -1;
 };
 
-// To what the system allows at most. Where that fails, it stays as it is.
+// To what the system allows at most. If that fails, it stays as it is.
 inline void raise_descriptor_limit() noexcept {
     rlimit limit{};
     if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
     limit.rlim_cur = limit.rlim_max;
     static_cast<void>(::setrlimit(RLIMIT_NOFILE, &limit));
+}
+
+// How many more may be opened. Only inherited ones can have large numbers: of these the first thousand count.
+inline std::size_t free_descriptors() noexcept {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
+    rlim_t free = limit.rlim_cur;
+    for (int i = 0; i < 1024 && free != 0; ++i) free -= ::fcntl(i, F_GETFD) != -1;
+    return static_cast<std::size_t>(free);
 }
 
 struct free_addresses {
