@@ -54,48 +54,49 @@ using namespace std::chrono_literals;
 using steady = std::chrono::steady_clock;
 using milliseconds = std::chrono::milliseconds;
 
+// The defaults are those of `settings`.
 constexpr std::string_view usage = R"(usage: live_server [options]
 
   GET /             a page that shows the events
-  GET /events       the events; ?type=NAME for those only, as often as you like
+  GET /events       the events; ?type=NAME for those only, up to 16 times
   POST /publish     a new one, of the body; ?type=NAME gives it a type. Several
                     where the body is itself a text/event-stream
   GET /stats        figures
 
-  --host HOST       the address to listen on (default 127.0.0.1)
-  --port N          the port; 0 for any that is free (default 8080)
-  --name NAME       a further host name, such as example.org, by which requests
-                    may call this server; may be given several times. They may
-                    use HOST, localhost and any IP address. Other names are
-                    refused, or else pages could use one of theirs to read and
-                    publish (DNS rebinding)
+  --host HOST       the address to listen on (default {host})
+  --port N          the port; 0 for any that is free (default {port})
+  --name NAME       a further name of this server, such as example.org, or as
+                    its proxy calls it; may be given several times. Besides,
+                    requests may name HOST, localhost and any IP address. Other
+                    names are refused: a page could let a name of its own lead
+                    here, to read and publish (DNS rebinding)
   --origin ORIGIN   a further one, such as https://example.org, whose pages may
                     read and publish, or *; may be given several times. Behind
                     a proxy that changes Host, the server's own is one as well
   --threads N       how many serve (default: one for each core)
   --max-connections N
-                    further ones are turned away with 503 (default 100000, or
+                    further ones are turned away with 503 (default {connections}, or
                     as many as the limit of descriptors allows)
   --patience MS     how long a client may take for a request, or to take the
-                    answer (default 10000)
+                    answer (default {patience})
   --send-buffer BYTES
                     of the kernel's, for each connection (default: its choice)
 
-  --events N        how many are kept for those who come back (default 10000)
-  --bytes N         in how much memory at most (default 8388608)
-  --age S           for how many seconds; 0 for ever (default 0)
-  --tick MS         between two events of the ticker; 0 for none (default 250)
+  --events N        how many are kept for those who come back (default {events})
+  --bytes N         in how much memory at most (default {bytes})
+  --age S           for how many seconds; 0 for ever (default {age})
+  --tick MS         between two events of the ticker; 0 for none (default {tick})
 
-  --retry MS        the pause before subscribers come back (default 2000)
+  --retry MS        the pause before subscribers come back (default {retry})
   --heartbeat MS    the pause before a comment shows that the stream is alive
-                    (default 15000)
+                    (default {heartbeat})
   --send-timeout MS how long a subscriber may leave bytes unread
-                    (default 30000)
+                    (default {send_timeout})
   --when-behind POLICY
                     what is done with one that falls behind what is kept:
                     disconnect, skip-to-oldest or skip-to-latest (default
                     disconnect)
-  --drain MS        how long the farewell may take, on SIGTERM (default 5000)
+  --drain MS        how long the farewell may take, on SIGTERM (default {drain})
   --help            this
 )";
 
@@ -984,10 +985,24 @@ std::size_t max_connections(const settings& options) {
         "the limit of descriptors (ulimit -n) allows for {} connections, not {}", allowed, result));
 }
 
+std::string help() {
+    const settings defaults;
+    const auto seconds = [](sse::milliseconds time) { return time.count() / 1000; };
+    return fmt::format(
+        usage, fmt::arg("host", defaults.host), fmt::arg("port", defaults.port),
+        fmt::arg("connections", default_max_connections), fmt::arg("patience", defaults.patience.count()),
+        fmt::arg("events", defaults.log.max_events), fmt::arg("bytes", defaults.log.max_bytes),
+        fmt::arg("age", seconds(defaults.log.max_age)), fmt::arg("tick", defaults.tick.count()),
+        fmt::arg("retry", defaults.subscriber.retry->count()),
+        fmt::arg("heartbeat", defaults.subscriber.heartbeat.count()),
+        fmt::arg("send_timeout", defaults.subscriber.send_timeout.count()),
+        fmt::arg("drain", defaults.subscriber.drain_timeout.count()));
+}
+
 int serve(support::command_line arguments) {
     const settings options = parse(arguments);
     if (options.help) {
-        support::write_out(usage);
+        support::write_out(help());
         return 0;
     }
     support::raise_descriptor_limit();

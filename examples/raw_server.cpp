@@ -39,15 +39,16 @@ namespace {
 using namespace std::chrono_literals;
 using steady = std::chrono::steady_clock;
 
+// The defaults are those of `settings`.
 constexpr std::string_view usage = R"(usage: raw_server [options]
 
 Serves events at /stream and a page that shows them at /.
 
-  --host HOST    the address to listen on (default 127.0.0.1)
-  --port N       the port; 0: any that is free (default 8080)
-  --tick MS      the time between two events (default 1000)
-  --retry MS     the pause before clients come back (default 10000)
-  --patience MS  how long a request, or taking an answer, may last (default 10000)
+  --host HOST    the address to listen on (default {host})
+  --port N       the port; 0: any that is free (default {port})
+  --tick MS      the time between two events (default {tick})
+  --retry MS     the pause before clients come back (default {retry})
+  --patience MS  how long a request or an answer may last (default {patience})
 )";
 
 constexpr std::size_t max_head_bytes = std::size_t{8} * 1024;
@@ -341,7 +342,11 @@ int raw_server(support::command_line arguments) {
         else arguments.refuse();
     }
     if (wanted.help) {
-        support::write_out(usage);
+        const settings defaults;
+        support::write_out(
+            fmt::format(usage, fmt::arg("host", defaults.host), fmt::arg("port", defaults.port),
+                        fmt::arg("tick", defaults.tick.count()), fmt::arg("retry", defaults.retry.count()),
+                        fmt::arg("patience", defaults.patience.count())));
         return 0;
     }
 

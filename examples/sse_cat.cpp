@@ -40,6 +40,7 @@
 
 namespace {
 
+// The default is that of `settings`.
 constexpr std::string_view usage = R"(usage: sse-cat [options] [URL | file]
 
 Shows the events of a stream, from the URL, the file or standard input: each
@@ -53,7 +54,7 @@ as soon as its blank line has come.
   --json              a JSON object for each event, on a line of its own
   --data-only         only the data
   --comments          comments too
-  --limit BYTES       how large an event may be (default 16777216)
+  --limit BYTES       how large an event may be (default {})
   --deliver           at the end of a file, an event without its blank line too
   --help              this text
   --version           the version of the library
@@ -130,7 +131,7 @@ settings parse(support::command_line& arguments) {
         else if (is_for_urls("--last-event-id")) wanted.last_event_id = arguments.value();
         else if (is_for_urls("--attempts")) wanted.attempts = arguments.number<std::uint32_t>(1, 1'000'000);
         else if (is_for_urls("--cacert")) wanted.certificates = arguments.value();
-        else if (arguments.is("--help")) wanted.answer = usage;
+        else if (arguments.is("--help")) wanted.answer = fmt::format(usage, settings{}.limit);
         else if (arguments.is("--version")) wanted.answer = fmt::format("sse-cat {}\n", sse::version);
         else if (arguments.is_option() || has_input) arguments.refuse();
         else {

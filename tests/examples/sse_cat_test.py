@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 import unittest
 
-from support import EVIL, LIMIT, Process, program, run, run_on_terminal, safe
+from support import EVIL, LIMIT, Process, defaults, program, run, run_on_terminal, safe
 
 BOLD, DIM, PLAIN = "\x1b[1;36m", "\x1b[2m", "\x1b[m"
 
@@ -236,6 +236,7 @@ class TheProgram(unittest.TestCase):
         for option in [b"--type", b"--json", b"--data-only", b"--comments", b"--limit",
                        b"--deliver", b"--help", b"--version"]:
             self.assertIn(option, result.stdout)
+        self.assertEqual(defaults("sse-cat"), {"--limit": "16777216"})
         self.assertRegex(run("sse-cat", "--version").stdout.decode(), r"\Asse-cat \d+\.\d+\.\d+\n\Z")
 
 

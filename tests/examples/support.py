@@ -67,6 +67,17 @@ def safe(output):
     return text
 
 
+def defaults(name):
+    """Those that --help tells of, by the option; no line of it is too long for a terminal."""
+    result = run(name, "--help")
+    text = result.stdout.decode()
+    if result.returncode != 0 or result.stderr or any(len(line) > 80 for line in text.splitlines()):
+        raise AssertionError(result)
+    options = re.findall(r"^  (--[a-z-]+)(.*?)(?=\n  -|\n\n|\Z)", text, re.MULTILINE | re.DOTALL)
+    found = {option: re.search(r"\(default:?\s+([^),]+)", words) for option, words in options}
+    return {option: match[1] for option, match in found.items() if match}
+
+
 class Process:
     """A program that goes on running; its output is read on the side, line by line."""
 
