@@ -289,11 +289,11 @@ function list(event, isReplayed) {
     const row = document.createElement("li");
     row.className = event.type + (isReplayed ? " again" : "");
     const time = new Date().toTimeString().slice(0, 8);
-    const parts = {time, type: event.type, id: event.lastEventId, data: event.data.slice(0, 500)};
-    for (const [name, text] of Object.entries(parts)) {
-        const part = row.appendChild(document.createElement("span"));
-        part.className = name;
-        part.textContent = text;
+    const fields = {time, type: event.type, id: event.lastEventId, data: event.data.slice(0, 500)};
+    for (const [name, text] of Object.entries(fields)) {
+        const field = row.appendChild(document.createElement("span"));
+        field.className = name;
+        field.textContent = text;
     }
     element("events").prepend(row);
     const rows = element("events").getElementsByClassName(event.type);

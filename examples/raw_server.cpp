@@ -257,14 +257,15 @@ private:
     void open_stream(client& peer, std::optional<std::uint64_t> last_id) {
         peer.at = stage::stream;
         peer.deadline = steady::time_point::max();
-        peer.request = {};
+        std::string().swap(peer.request);  // with its memory
         peer.last_id = last_id.value_or(0);
         ++listeners_;
         audience_changed_ = true;
         say(STDOUT_FILENO, "{} came, {} listening\n", peer.name, listeners_);
 
         // The head leaves at once, with something behind it: the client sees an open stream before the first
-        // tick.
+        // tick. Any page may read the time: a stream that is not for everybody goes without
+        // Access-Control-Allow-Origin, and looks at Host and Origin as live_server does.
         peer.unsent =
             "HTTP/1.1 200 OK\r\n"
             "Content-Type: text/event-stream\r\n"

@@ -17,7 +17,8 @@ import threading
 import time
 import unittest
 
-from support import LIMIT, LiveServer, Process, Subscriber, chunk, defaults, program, reset, run, wait_until
+from support import (LIMIT, LiveServer, Process, Subscriber, chunk, defaults, is_sanitized, memory, program,
+                     reset, run, wait_until)
 
 HOST = b"Host: localhost\r\n"
 ID = r"[0-9a-f]{12}-\d+"
@@ -51,10 +52,10 @@ class Connection:
         self.socket.sendall(b"".join(requests))
 
     def _read(self):
-        part = self.socket.recv(65536)
-        if not part:
+        more = self.socket.recv(65536)
+        if not more:
             raise AssertionError(f"the connection ended after {self.buffer!r}")
-        self.buffer += part
+        self.buffer += more
 
     def until(self, end):
         while end not in self.buffer:
@@ -120,18 +121,6 @@ def descriptors(server):
     return len(os.listdir(f"/proc/{server.process.pid}/fd"))
 
 
-def memory(server):
-    """What the server has of it, in KiB."""
-    with open(f"/proc/{server.process.pid}/status") as file:
-        return int(re.search(r"VmRSS:\s+(\d+) kB", file.read())[1])
-
-
-def data_memory(server):
-    """What the server has of it that can be written, in bytes."""
-    with open(f"/proc/{server.process.pid}/status") as file:
-        return int(re.search(r"VmData:\s+(\d+) kB", file.read())[1]) << 10
-
-
 def few_descriptors():
     resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 
@@ -140,15 +129,6 @@ def processor_time(server):
     with open(f"/proc/{server.process.pid}/stat") as file:
         fields = file.read().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def program_bytes():
-    with open(program("live_server"), "rb") as file:
-        return file.read()
-
-
-def is_sanitized():
-    return any(name in program_bytes() for name in [b"__asan_init", b"__tsan_init", b"__ubsan_handle"])
 
 
 def end_well(server):
@@ -278,10 +258,10 @@ class Answers(Case):
     def test_a_request_may_come_byte_by_byte(self):
         with Connection(self.server) as client, Subscriber(self.server.port) as stream:
             client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            for byte in chunked(b"in", b"pieces"):
+            for byte in chunked(b"in", b"chunks"):
                 client.send(bytes([byte]))
             self.assertEqual(client.answer().status, 200)
-            self.assertEqual(stream.data(), ["inpieces"])
+            self.assertEqual(stream.data(), ["inchunks"])
 
     def test_who_expects_a_hundred_is_told_to_go_on(self):
         with Connection(self.server) as client, Subscriber(self.server.port) as stream:
@@ -806,14 +786,14 @@ class BadInput(Case):
             self.assertEqual(client.answer().status, 404)
 
     def test_bodies_that_are_too_large(self):
-        most = 1 << 20
+        bound = 1 << 20
         with Connection(self.server) as client:
-            for request in [post(b"x" * most), chunked(b"x" * (most - 1), b"x")]:
+            for request in [post(b"x" * bound), chunked(b"x" * (bound - 1), b"x")]:
                 client.send(request)
                 self.assertEqual(client.answer().status, 200)
-                self.assertEqual([len(data) for data in self.witness.data()], [most])
-        for request in [post(b"x" * (most + 1)), chunked(b"x" * most, b"x"), post(b"x" * 2 * most),
-                        post(b"x" * (most + 1), b"/nothing"),
+                self.assertEqual([len(data) for data in self.witness.data()], [bound])
+        for request in [post(b"x" * (bound + 1)), chunked(b"x" * bound, b"x"), post(b"x" * 2 * bound),
+                        post(b"x" * (bound + 1), b"/nothing"),
                         get(b"/publish", b"Content-Length: 9999999999\r\nExpect: 100-continue\r\n", b"POST")]:
             with self.subTest(request[:60]):
                 self.refused(request, 413)
@@ -872,7 +852,7 @@ class BadInput(Case):
             wait_until(is_cut_off, "the end of the connection")
 
     def test_bodies_leave_no_memory_behind(self):
-        if is_sanitized():
+        if is_sanitized("live_server"):
             self.skipTest("what is freed stays for a while")
         server = self.start("--threads", "1", "--patience", NEVER)
         body = post(b"x" * (1 << 20), b"/nothing")
@@ -1059,12 +1039,12 @@ class Crowds(Case):
             round()
         wait_until(lambda: descriptors(server) <= before[0], f"no more than {before[0]} descriptors")
         # Each that is left would keep some KiB. With sanitizers what is freed stays for a while.
-        allowed = 64 << 10 if is_sanitized() else 4 << 10
+        allowed = 64 << 10 if is_sanitized("live_server") else 4 << 10
         self.assertLess(memory(server), before[1] + allowed)
         wait_until(lambda: server.stats()["subscribers"] == 1, "all but the witness to be gone")
 
     def test_without_descriptors_wait(self):
-        if b"__ubsan_handle" in program_bytes():
+        if is_sanitized("live_server", b"__ubsan_handle"):
             self.skipTest("UBSan needs descriptors for its checks")
         server = self.start()
         streams = [self.subscribe(server, "/events?client=a") for _ in range(3)]
@@ -1101,7 +1081,7 @@ class Crowds(Case):
 
     def test_as_many_as_there_are_descriptors_for(self):
         """The others are turned away: who waited for a descriptor would not be told."""
-        if b"__ubsan_handle" in program_bytes():
+        if is_sanitized("live_server", b"__ubsan_handle"):
             self.skipTest("UBSan needs descriptors for its checks")
         server = self.start("--patience", NEVER, preexec_fn=few_descriptors)
         bound = server.stats()["max_connections"]
@@ -1124,7 +1104,7 @@ class Crowds(Case):
 
     def test_that_find_no_memory_leave_the_others_alone(self):
         """Whichever allocation fails, who is counted is there, and who is there is counted."""
-        if is_sanitized():
+        if is_sanitized("live_server"):
             self.skipTest("a sanitizer's allocator has bounds of its own")
         for pages in range(6):
             # The lists of clients grow behind the 256th: so many pages are left for that.
@@ -1133,7 +1113,7 @@ class Crowds(Case):
                 clients = [self.connect(server) for _ in range(250)]
                 wait_until(lambda: server.stats()["connections"] == 251, "them")
                 unlimited = resource.prlimit(server.process.pid, resource.RLIMIT_DATA)
-                limit = data_memory(server) + pages * resource.getpagesize()
+                limit = (memory(server, "VmData") << 10) + pages * resource.getpagesize()
                 resource.prlimit(server.process.pid, resource.RLIMIT_DATA, (limit, unlimited[1]))
                 clients += [self.connect(server) for _ in range(50)]
                 self.assertTrue(clients[0].is_over())  # by then the server has met the last one, too
@@ -1261,7 +1241,7 @@ class Stalled(Case):
     threads = "1"
 
     def test_keep_no_more_of_the_log_than_it_has_bounds(self):
-        """Each is stuck in another part of the log, and keeps that until it is asked again."""
+        """Each is stuck in another segment of the log, and keeps it until it is asked again."""
         bound = 256 << 10
         server = super().start("--threads", self.threads, "--send-buffer", "4096", "--bytes", str(bound),
                                "--when-behind", "skip-to-oldest", "--send-timeout", NEVER, "--heartbeat", "0")

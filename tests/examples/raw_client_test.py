@@ -20,13 +20,13 @@ class Client(unittest.TestCase):
     def test_shows_each_event_as_it_comes(self):
         shown = threading.Event()
 
-        def parts():
+        def steps():
             yield head() + b"data: first\n\ndata: sec"
             shown.wait(LIMIT)
             yield b"ond\n\n"
             yield hold
 
-        with Script(parts()) as script, Process("raw_client", script.url) as client:
+        with Script(steps()) as script, Process("raw_client", script.url) as client:
             client.wait_for_line('^"message": "first"$')
             shown.set()
             client.wait_for_line('^"message": "second"$')

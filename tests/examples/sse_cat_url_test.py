@@ -140,7 +140,7 @@ class Redirects(Case):
     def test_take_no_secret_elsewhere(self):
         secrets = {"Authorization": "Bearer x", "Cookie": "a=b"}
         headers = secrets | {"X-Mine": "y"}
-        arguments = [part for name, value in headers.items() for part in ("-H", f"{name}: {value}")]
+        arguments = [each for name, value in headers.items() for each in ("-H", f"{name}: {value}")]
         with Script(NO_CONTENT) as other:
             script = Script(redirect("/here"), redirect(other.url))
             self.shows("", script, *arguments)
@@ -160,9 +160,9 @@ class Redirects(Case):
 
     def test_to_nowhere(self):
         self.fails("redirect", Script(head(LENGTH_0, b"302 Found")))
-        for place in ["", "ftp://127.0.0.1/", "http://u:p@127.0.0.1/", "http://"]:
-            with self.subTest(place):
-                self.fails("redirect", Script(redirect(place)))
+        for location in ["", "ftp://127.0.0.1/", "http://u:p@127.0.0.1/", "http://"]:
+            with self.subTest(location):
+                self.fails("redirect", Script(redirect(location)))
 
     def test_without_end(self):
         self.fails("redirect", Script(*[redirect("/stream")] * 21))  # browsers follow 20
@@ -172,7 +172,7 @@ class TheRequest(Case):
     def test_may_have_headers(self):
         script = Script(NO_CONTENT)
         headers = ["X-One: 1", "x-two:2:3", "X-One:   again ", "X-None:", "Accept: */*"]
-        self.shows("", script, *(part for header in headers for part in ("-H", header)))
+        self.shows("", script, *(each for header in headers for each in ("-H", header)))
         request = script.requests[0]
         self.assertEqual(request.all("X-One"), ["1", "again"])
         self.assertEqual([request.get(name) for name in ["x-two", "X-None", "Accept"]], ["2:3", "", "*/*"])
@@ -255,13 +255,13 @@ class Output(Case):
     def test_comes_event_by_event(self):
         shown = threading.Event()
 
-        def parts():
+        def steps():
             yield CHUNKED + chunk(b"data: one\n\ndata: two\n")
             shown.wait(LIMIT)
             yield chunk(b"\n")
             yield hold
 
-        with Script(parts()) as script, Process("sse-cat", script.url) as process:
+        with Script(steps()) as script, Process("sse-cat", script.url) as process:
             process.wait_for_line("^  one$")
             shown.set()
             process.wait_for_line("^  two$")
@@ -283,12 +283,12 @@ class Output(Case):
     def test_ends_quietly_when_nobody_reads_it(self):
         stop = threading.Event()
 
-        def parts():
+        def steps():
             yield head()
             while not stop.is_set():
                 yield b"data: x\n\n"
 
-        with Script(parts()) as script:
+        with Script(steps()) as script:
             process = subprocess.Popen([program("sse-cat"), script.url], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
             with process.stderr:
                 self.assertEqual(process.stdout.readline(), b"message\n")
@@ -485,7 +485,7 @@ class Signals(unittest.TestCase):
 
     def test_that_are_ignored_stay_so(self):
         """As nohup has it, in a pipe and on a terminal."""
-        def parts():
+        def steps():
             yield head() + b"data: one\n\n"
             sent.wait(LIMIT)
             yield DONE
@@ -494,7 +494,7 @@ class Signals(unittest.TestCase):
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
         sent = threading.Event()
-        with Script(parts()) as script:
+        with Script(steps()) as script:
             with Process("sse-cat", "--until", "done", script.url, preexec_fn=ignore) as process:
                 process.wait_for_line("^  one$")
                 process.process.send_signal(signal.SIGHUP)
@@ -502,7 +502,7 @@ class Signals(unittest.TestCase):
                 self.assertEqual(process.wait(), 0)
 
         sent.clear()
-        with Script(parts()) as script:
+        with Script(steps()) as script:
             with Terminal("sse-cat", "--until", "done", script.url, preexec_fn=ignore) as terminal:
                 terminal.wait_for_last_line("^open")
                 terminal.process.send_signal(signal.SIGHUP)
@@ -510,14 +510,14 @@ class Signals(unittest.TestCase):
                 self.assertEqual(terminal.finish()[0], 0)
 
     def test_end_it_while_nobody_takes_what_it_shows(self):
-        def parts():
+        def steps():
             yield head()
             while True:
                 yield b"data: " + b"x" * 10_000 + b"\n\n"
 
         output, into = os.pipe()
         size = fcntl.fcntl(into, fcntl.F_SETPIPE_SZ, 4096)  # before anything is in it that would not fit
-        with open(output, "rb"), Script(parts()) as script:
+        with open(output, "rb"), Script(steps()) as script:
             process = subprocess.Popen([program("sse-cat"), script.url], stdout=into, stderr=subprocess.PIPE)
             os.close(into)
             with process.stderr:

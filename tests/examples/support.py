@@ -38,6 +38,18 @@ def program(name):
     return str(path)
 
 
+def is_sanitized(name, *marks):
+    with open(program(name), "rb") as file:
+        content = file.read()
+    return any(mark in content for mark in marks or [b"__asan_init", b"__tsan_init", b"__ubsan_handle"])
+
+
+def memory(server, kind="VmRSS"):
+    """What the server has of it, in KiB."""
+    with open(f"/proc/{server.process.pid}/status") as file:
+        return int(re.search(kind + r":\s+(\d+) kB", file.read())[1])
+
+
 def run(name, *arguments, **options):
     """Runs a program to its end; stdout and stderr are bytes."""
     return subprocess.run([program(name), *arguments], capture_output=True, timeout=LIMIT, **options)
@@ -157,10 +169,10 @@ class Server(Process):
 
 
 def read_all(connection):
-    parts = []
-    while part := connection.recv(65536):
-        parts.append(part)
-    return b"".join(parts)
+    received = []
+    while more := connection.recv(65536):
+        received.append(more)
+    return b"".join(received)
 
 
 class Stream:
@@ -175,10 +187,10 @@ class Stream:
 
     def _until(self, end):
         while end not in self.buffer:
-            part = self.connection.recv(65536)
-            if not part:
+            more = self.connection.recv(65536)
+            if not more:
                 raise AssertionError(f"the stream ended after {self.buffer!r}")
-            self.buffer += part
+            self.buffer += more
         found, _, self.buffer = self.buffer.partition(end)
         return found
 
@@ -330,8 +342,8 @@ class Terminal:
 
     def _read(self):
         with contextlib.suppress(OSError):  # so Linux reports that nobody has the terminal open any more
-            while part := os.read(self.ours, 65536):
-                self.bytes += part
+            while more := os.read(self.ours, 65536):
+                self.bytes += more
 
     def written(self):
         return bytes(self.bytes).decode(errors="replace")  # the last character may have come in part
@@ -339,19 +351,19 @@ class Terminal:
     def screen(self):
         """The lines that can be seen, of what this understands: text, LF, CR, colours, and erasing to the right."""
         rows, column = [""], 0
-        for part in re.findall(r"\x1b\[[0-9;]*[mK]|.", self.written(), re.DOTALL):
-            if part == "\n":
+        for token in re.findall(r"\x1b\[[0-9;]*[mK]|.", self.written(), re.DOTALL):
+            if token == "\n":
                 rows.append("")
                 column = 0
-            elif part == "\r":
+            elif token == "\r":
                 column = 0
-            elif part == "\x1b[K":
+            elif token == "\x1b[K":
                 rows[-1] = rows[-1][:column]
-            elif len(part) == 1:
+            elif len(token) == 1:
                 if column == self.columns:
                     rows.append("")
                     column = 0
-                rows[-1] = rows[-1][:column] + part + rows[-1][column + 1:]
+                rows[-1] = rows[-1][:column] + token + rows[-1][column + 1:]
                 column += 1
         return rows
 
@@ -419,13 +431,13 @@ def redirect(to, status=b"307 Temporary Redirect"):
 
 
 def hold(connection):
-    """A part of an answer: nothing more, until the client goes or the test is over."""
+    """A step of an answer: nothing more, until the client goes or the test is over."""
     while connection.recv(65536):
         pass
 
 
 def reset(connection):
-    """A part of an answer: the connection breaks."""
+    """A step of an answer: the connection breaks."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.close()
 
@@ -434,7 +446,7 @@ class Request:
     def __init__(self, text, body):
         self.line, *fields = text.decode("latin-1").split("\r\n")
         self.method, self.target, _ = self.line.split(" ")
-        self.fields = [tuple(part.strip() for part in field.split(":", 1)) for field in fields]
+        self.fields = [tuple(half.strip() for half in field.split(":", 1)) for field in fields]
         self.body = body
 
     def all(self, name):
@@ -451,8 +463,8 @@ class Request:
 class Script:
     """A server whose connections get one answer each, in order, and those after them none.
 
-    An answer is bytes, or an iterable of parts: bytes, or a function of the connection. A generator may wait
-    between them. After the last part the connection is closed.
+    An answer is bytes, or an iterable of steps: bytes, or a function of the connection. A generator may wait
+    between them. After the last step the connection is closed.
     """
 
     def __init__(self, *answers, tls=None):
@@ -481,7 +493,7 @@ class Script:
                 with contextlib.suppress(OSError), connection:
                     self._answer(connection, [answer] if isinstance(answer, bytes) else answer)
 
-    def _answer(self, connection, parts):
+    def _answer(self, connection, steps):
         connection.settimeout(LIMIT)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self.tls:
@@ -490,28 +502,28 @@ class Script:
             self.current = connection
             if not self._read_request(connection):
                 return
-            for part in parts:
-                if callable(part):
-                    part(connection)
+            for step in steps:
+                if callable(step):
+                    step(connection)
                 else:
-                    connection.sendall(part)
+                    connection.sendall(step)
             connection.shutdown(socket.SHUT_WR)
             hold(connection)
 
     def _read_request(self, connection):
         received = b""
         while b"\r\n\r\n" not in received:
-            part = connection.recv(65536)
-            if not part:
+            more = connection.recv(65536)
+            if not more:
                 return False
-            received += part
+            received += more
         text, _, body = received.partition(b"\r\n\r\n")
         request = Request(text, body)
         while len(request.body) < int(request.get("Content-Length") or 0):
-            part = connection.recv(65536)
-            if not part:
+            more = connection.recv(65536)
+            if not more:
                 return False
-            request.body += part
+            request.body += more
         self.requests.append(request)
         return True
 

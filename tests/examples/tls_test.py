@@ -79,11 +79,11 @@ class Tls(unittest.TestCase):
 
     def test_a_certificate_that_changes_is_refused(self):
         """Also where the stream was open before."""
-        def parts():
+        def steps():
             yield head() + b"retry: 1\ndata: a\n\n"
             script.tls = self.context(self.elsewhere)
 
-        with self.serve(self.good, parts(), STREAM) as script:
+        with self.serve(self.good, steps(), STREAM) as script:
             result = run("sse-cat", "--data-only", "--cacert", f"{self.good}.pem", script.url)
         self.assertEqual((result.returncode, result.stdout, script.connections), (1, b"a\n", 2))
         self.assertRegex(result.stderr.decode(), r"connecting again[^\n]*\nsse-cat: [^\n]*certificate[^\n]*\n\Z")
