@@ -25,7 +25,7 @@ class Node(unittest.TestCase):
         if sse_cat:
             expected = [f'{{"type":"tick","data":"number {id}\\n{coding}","id":"{id}"}}' for id in range(1, 7)]
         else:
-            expected = [line for id in range(1, 7) for line in (f"tick: number {id}", coding)]
+            expected = [rf'"tick": "number {id}\n{coding}"' for id in range(1, 7)]
         self.assertEqual(lines, expected)
         self.assertEqual(result.returncode, 0 if sse_cat else 1)  # for raw_client 204 is a failure
         errors = result.stderr.decode()
