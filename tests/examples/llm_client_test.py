@@ -4,7 +4,7 @@ import json
 import os
 import unittest
 
-from support import CHUNKED, EVIL, LAST_CHUNK, NO_CONTENT, Script, chunk, head, hold, redirect, run, safe
+from support import CHUNKED, EVIL, LAST_CHUNK, NO_CONTENT, Script, chunk, defaults, head, hold, redirect, run, safe
 
 
 def ask(*arguments, key=None):
@@ -84,6 +84,7 @@ class Client(unittest.TestCase):
         result = ask("--help")
         self.assertEqual((result.returncode, result.stderr), (0, b""))
         self.assertIn(b"API_KEY", result.stdout)
+        self.assertEqual(defaults("llm_client"), {})
 
 
 if __name__ == "__main__":

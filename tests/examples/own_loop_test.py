@@ -3,7 +3,7 @@
 import subprocess
 import unittest
 
-from support import (CHUNKED, EVIL, LAST_CHUNK, NO_CONTENT, Process, Script, chunk, head, hold, redirect, run, safe,
+from support import (CHUNKED, EVIL, LAST_CHUNK, NO_CONTENT, Process, Script, chunk, defaults, head, hold, redirect, run, safe,
                      wait_until)
 
 FIRST = head() + b"id: 1\ndata: a\n\n"
@@ -107,6 +107,7 @@ class Loop(unittest.TestCase):
         result = run("own_loop", "--help")
         self.assertEqual((result.returncode, result.stderr), (0, b""))
         self.assertIn(b"usage: own_loop URL\n", result.stdout)
+        self.assertEqual(defaults("own_loop"), {})
 
 
 if __name__ == "__main__":

@@ -92,7 +92,8 @@ class Input(unittest.TestCase):
             with self.subTest(arguments):
                 result = run("sse-cat", *arguments)
                 self.assertEqual(result.returncode, status)
-                self.assertRegex(result.stderr.decode(), r"\Asse-cat: [^\n]*no\\u000asuch\\u001b\[31m[^\n]*\n(Try[^\n]*\n)?\Z")
+                self.assertRegex(result.stderr.decode(),
+                                 r"\Asse-cat: [^\n]*no\\u000asuch\\u001b\[31m[^\n]*\n(Try[^\n]*\n)?\Z")
 
     def test_may_be_a_file(self):
         with tempfile.TemporaryDirectory() as folder:
