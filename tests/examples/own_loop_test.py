@@ -3,8 +3,8 @@
 import subprocess
 import unittest
 
-from support import (CHUNKED, EVIL, LAST_CHUNK, NO_CONTENT, Process, Script, chunk, defaults, head, hold, redirect, run, safe,
-                     wait_until)
+from support import (CHUNKED, EVIL, LAST_CHUNK, NO_CONTENT, Process, Script, chunk, defaults, head, hold, redirect,
+                     run, safe, wait_until)
 
 FIRST = head() + b"id: 1\ndata: a\n\n"
 SHOWN = r'^{type: "message", data: "%s", last_event_id: "%s"}$'
