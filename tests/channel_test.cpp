@@ -2,6 +2,7 @@
 #include <sse/channel.hpp>
 
 #include "support/channel_model.hpp"
+#include "support/exact_copy.hpp"
 #include "support/heap.hpp"
 #include "support/show.hpp"
 
@@ -49,9 +50,31 @@ using test::count;
 using time_point = channel::time_point;
 using strings = std::vector<std::string>;
 
-static_assert(!std::is_copy_constructible_v<cursor> && std::is_nothrow_move_constructible_v<cursor>);
-static_assert(std::is_nothrow_move_assignable_v<cursor> && std::is_nothrow_default_constructible_v<cursor>);
-static_assert(!std::is_copy_constructible_v<channel>);
+template <class T>
+constexpr bool stays_where_it_is = !std::is_copy_constructible_v<T> && !std::is_move_constructible_v<T> &&
+                                   !std::is_copy_assignable_v<T> && !std::is_move_assignable_v<T>;
+
+static_assert(stays_where_it_is<channel> && stays_where_it_is<sse::detail::log>);
+static_assert(stays_where_it_is<sse::detail::segment>);
+static_assert(!std::is_copy_constructible_v<cursor> && !std::is_copy_assignable_v<cursor>);
+static_assert(std::is_nothrow_move_constructible_v<cursor> && std::is_nothrow_move_assignable_v<cursor>);
+static_assert(std::is_nothrow_default_constructible_v<cursor>);
+
+// No view into what dies at once.
+template <class T>
+constexpr bool gives_id = requires(T&& result) { std::forward<T>(result).id(); };
+template <class T>
+constexpr bool gives_bytes = requires(T&& cursor) { std::forward<T>(cursor).next_bytes(); };
+static_assert(gives_id<const sse::publish_result&> && !gives_id<sse::publish_result>);
+static_assert(!gives_id<const sse::publish_result>);
+static_assert(gives_bytes<cursor&> && !gives_bytes<cursor>);
+
+static_assert(to_string(resumption::live) == "live" && to_string(resumption::resumed) == "resumed");
+static_assert(to_string(resumption::gap) == "gap" && to_string(resumption::unknown) == "unknown");
+static_assert(to_string(cursor_state::following) == "following");
+static_assert(to_string(cursor_state::behind) == "behind" && to_string(cursor_state::ended) == "ended");
+static_assert(to_string(resumption(99)) == "invalid" && to_string(cursor_state(99)) == "invalid");
+static_assert(noexcept(to_string(resumption::gap)) && noexcept(to_string(cursor_state::ended)));
 static_assert(sizeof(cursor) <= 96);  // "a few dozen bytes"
 
 constexpr std::uint64_t epoch = 0xAB;
@@ -59,6 +82,9 @@ const std::string prefix = "0000000000ab-";
 
 /// The ID that a channel of that epoch makes.
 std::string made(std::uint64_t number) { return prefix + std::to_string(number); }
+
+/// The ID that the channel has made for what was published last.
+std::string id_of(const sse::publish_result& published) { return std::string(published.id()); }
 
 time_point at(std::chrono::milliseconds time) { return time_point(1h) + time; }
 
@@ -186,7 +212,7 @@ TEST_CASE("IDs begin with the epoch, in 12 digits") {
     for (const row& each : {row{1, "000000000001-1"}, row{0xFEDC'BA98'7654, "fedcba987654-1"},
                             row{0x1'0000'0000'0000 | 0x123, "000000000123-1"}}) {
         channel news({.epoch = each.epoch});
-        CHECK(news.publish({.data = "x"}).id() == each.id);
+        CHECK(id_of(news.publish({.data = "x"})) == each.id);
     }
 }
 
@@ -194,7 +220,7 @@ TEST_CASE("without an epoch no two channels have the same IDs") {
     std::set<std::string> prefixes;
     for (int i = 0; i < 1000; ++i) {
         channel news;
-        const std::string id(news.publish({.data = "x"}).id());
+        const std::string id = id_of(news.publish({.data = "x"}));
         REQUIRE(id.size() == 14);
         CHECK(id.substr(12) == "-1");
         CHECK(id.find_first_not_of("0123456789abcdef") == 12);
@@ -212,8 +238,79 @@ TEST_CASE("a batch is published in a row, and its result is of the last one") {
     CHECK(result.sequence == 3);
     CHECK(result.id() == made(3));
     CHECK(rest(follower) == "1 2 3");
-    CHECK(news.publish(std::span(batch).first(2)).id().empty());  // the last one has its own
+    CHECK(id_of(news.publish(std::span(batch).first(2))).empty());  // the last one has its own
     CHECK(rest(follower) == "1 2");
+}
+
+namespace {
+
+/// As a client's event source gives them: an event, and more.
+struct richer_event : sse::event_view {
+    std::string_view origin{};
+};
+
+}  // namespace
+
+TEST_CASE("an event that was received is published again with its type and data, under the channel's own IDs") {
+    const sse::event_view views[] = {{"tick", "one\ntwo", "their-7"},
+                                     {"message", "", ""},
+                                     {"", "x", "0000000000ab-1"},  // which would be reserved
+                                     {"message", " x", "a\0b"sv}};
+    for (const bool make_ids : {true, false}) {
+        CAPTURE(make_ids);
+        channel news({.make_ids = make_ids, .epoch = epoch});
+        cursor reader = news.subscribe();
+        std::uint64_t number = 0;
+        const auto check_sent = [&](const sse::publish_result& published, const sse::event_view& event) {
+            CHECK_FALSE(published.error);
+            CHECK(published.sequence == ++number);
+            const std::string id = made(number);
+            CHECK(published.id() == (make_ids ? id : ""));
+            message expected{.data = event.data};
+            if (event.type != "message") expected.event = event.type;
+            if (make_ids) expected.id = id;
+            CHECK(drain(reader) == sse::encode(expected));
+        };
+        for (const sse::event_view& view : views) {
+            check_sent(news.publish(view), view);
+            const sse::event owner(view);
+            check_sent(news.publish(owner), view);
+            check_sent(news.publish(sse::event(view)), view);
+            richer_event richer;
+            static_cast<sse::event_view&>(richer) = view;
+            check_sent(news.publish(richer), view);
+        }
+    }
+}
+
+TEST_CASE("each kind of argument of publish is taken for what it is") {
+    channel news({.epoch = epoch});
+    cursor reader = news.subscribe();
+    static_cast<void>(news.publish({.data = "a"}));
+    static_cast<void>(news.publish({.event = "e", .data = "b", .id = "own", .retry = 5ms}, at(0ms)));
+    static_cast<void>(news.publish(message{}));
+    const message one{.data = "c", .id = ""};
+    static_cast<void>(news.publish(one));
+    static_cast<void>(news.publish(message{.retry = 6ms}));
+    const std::vector<message> batch{{.data = "d"}, {.id = "e"}};
+    static_cast<void>(news.publish(batch));
+    static_cast<void>(news.publish(std::span(batch).first(1)));
+    const message array[] = {{.data = "f"}};
+    static_cast<void>(news.publish(array, at(0ms)));
+    static_cast<void>(news.publish(sse::event_view{.type = "g", .data = "h", .last_event_id = "theirs"}, at(0ms)));
+    CHECK(drain(reader) ==
+          "id: 0000000000ab-1\ndata: a\n\n"
+          "event: e\nid: own\nretry: 5\ndata: b\n\n"
+          "id: 0000000000ab-3\n\n"
+          "id: \ndata: c\n\n"
+          "id: 0000000000ab-5\nretry: 6\n\n"
+          "id: 0000000000ab-6\ndata: d\n\n"
+          "id: e\n\n"
+          "id: 0000000000ab-8\ndata: d\n\n"
+          "id: 0000000000ab-9\ndata: f\n\n"
+          "event: g\nid: 0000000000ab-10\ndata: h\n\n");
+    const sse::event_view forged{.type = "a\nb", .data = "x"};
+    CHECK(news.publish(forged).error == errc::event_has_line_break);
 }
 
 TEST_CASE("a batch of none changes nothing and wakes nobody") {
@@ -524,6 +621,33 @@ TEST_CASE("the bounds hold together") {
     }
 }
 
+TEST_CASE("the defaults are those that the documentation names") {
+    const sse::channel_options options;
+    CHECK(options.max_events == 10'000);
+    CHECK(options.max_bytes == 8 << 20);  // 8 MiB
+    CHECK(options.max_age == 0ms);
+    CHECK(options.make_ids);
+    CHECK(options.epoch == 0);
+    CHECK_FALSE(options.wake_up);
+    const sse::subscribe_options subscriber;
+    CHECK(subscriber.types.empty());
+    CHECK_FALSE(subscriber.replay_to_new);
+    CHECK(subscriber.when_unknown == sse::when_unknown::replay_all);
+
+    channel news;
+    const std::string data(1000, 'x');
+    for (int i = 0; i < 20'000; ++i) CHECK_FALSE(news.publish({.data = data}).error);
+    CHECK(news.stats().held_bytes <= 8 << 20);
+    CHECK(news.stats().held_bytes > 7 << 20);
+    channel small;
+    for (int i = 0; i < 20'000; ++i) CHECK_FALSE(small.publish({.data = "x"}).error);
+    CHECK(small.stats().held_events == 10'000);
+    cursor reader = small.subscribe();
+    CHECK(reader.next_bytes().empty());  // no replay
+    reader.skip();
+    CHECK(small.subscribe("?").resumption() == resumption::unknown);
+}
+
 // Subscribing
 
 namespace {
@@ -593,21 +717,113 @@ TEST_CASE("one that comes without an ID is live, or gets all there is") {
     CHECK(rest(replayed) == "13 14");
 }
 
+TEST_CASE("an unknown ID gets all of the log, or only what is new, by what the server chose") {
+    for (const bool replay_to_new : {false, true}) {
+        channel news({.max_events = 3, .epoch = epoch});
+        const auto subscribe = [&](std::string_view id, sse::when_unknown what) {
+            return news.subscribe(id, {.replay_to_new = replay_to_new, .when_unknown = what});
+        };
+        for (const std::uint64_t published : {0u, 2u, 5u}) {
+            publish_numbers(news, news.stats().published + 1, published);
+            const std::uint64_t oldest = published > 3 ? published - 2 : 1;
+            for (const std::string_view id : {"x"sv, "0000000000ab-99"sv, "0000000000ac-1"sv, "\r\n"sv}) {
+                cursor all = subscribe(id, sse::when_unknown::replay_all);
+                CHECK(all.resumption() == resumption::unknown);
+                CHECK(all.last_event_id() == made(oldest - 1));
+                CHECK(rest(all) == numbers(oldest, published));
+                cursor none = subscribe(id, sse::when_unknown::only_new);
+                CHECK(none.resumption() == resumption::unknown);
+                CHECK(none.missed() == 0);
+                CHECK(none.last_event_id() == made(published));
+                CHECK(none.next_bytes().empty());
+                CHECK(none.state() == cursor_state::following);
+            }
+        }
+        // It changes nothing for who comes with a known ID, or without one.
+        cursor resumed = subscribe(made(4), sse::when_unknown::only_new);
+        CHECK(rest(resumed) == "5");
+        cursor gap = subscribe(made(1), sse::when_unknown::only_new);
+        CHECK(gap.resumption() == resumption::gap);
+        CHECK(rest(gap) == "3 4 5");
+        cursor live = subscribe("", sse::when_unknown::only_new);
+        CHECK(rest(live) == (replay_to_new ? "3 4 5" : ""));
+        cursor follower = subscribe("x", sse::when_unknown::only_new);
+        publish_numbers(news, 6, 6);
+        CHECK(rest(follower) == "6");
+    }
+}
+
+TEST_CASE("an ID is read to its end and no further, whatever lies behind it") {
+    channel news({.epoch = epoch});
+    publish_numbers(news, 1, 200);
+    CHECK_FALSE(news.publish({.data = "201", .id = "own 1"}).error);
+    const std::string text = made(123) + "4567";
+    for (const test::edge where : test::edges) {
+        for (std::size_t size = 0; size <= text.size(); ++size) {
+            const std::string_view cut = std::string_view(text).substr(0, size);
+            CAPTURE(cut);
+            const test::exact_copy copy(cut, where);
+            for (const std::string_view id : {cut, std::string_view(copy)}) {  // with digits behind it, or nothing
+                cursor reader = news.subscribe(id);
+                const std::size_t digits = size > prefix.size() ? size - prefix.size() : 0;
+                if (digits >= 1 && digits <= 3) {
+                    CHECK(reader.resumption() == resumption::resumed);
+                    CHECK(reader.last_event_id() == made(digits == 1 ? 1 : digits == 2 ? 12 : 123));
+                } else {
+                    CHECK(reader.resumption() == (size == 0 ? resumption::live : resumption::unknown));
+                }
+            }
+        }
+        const test::exact_copy own("own 1", where);
+        CHECK(news.subscribe(own).resumption() == resumption::resumed);
+        CHECK(news.subscribe(std::string_view("own 12").substr(0, 5)).resumption() == resumption::resumed);
+        CHECK(news.subscribe(std::string_view("own 12")).resumption() == resumption::unknown);
+    }
+}
+
+TEST_CASE("IDs that come again and again are found at their latest event, however the tables grow") {
+    channel news({.max_events = SIZE_MAX, .max_bytes = 1 << 20, .epoch = epoch});
+    std::mt19937 random(13);
+    std::vector<std::uint64_t> latest(40);
+    for (std::uint64_t number = 1; number <= 30'000; ++number) {
+        const std::size_t which = random() % (random() % 50 == 0 ? latest.size() : 3);
+        const std::string id = "own " + std::to_string(which);
+        REQUIRE(news.publish({.data = "x", .id = id}).sequence == number);
+        latest[which] = number;
+        if (number % 97 != 0 && number > 200) continue;
+        const std::uint64_t oldest = number + 1 - news.stats().held_events;
+        for (std::size_t i = 0; i < latest.size(); ++i) {
+            cursor reader = news.subscribe("own " + std::to_string(i));
+            const bool is_kept = latest[i] >= oldest;
+            REQUIRE(reader.resumption() == (is_kept ? resumption::resumed : resumption::unknown));
+            reader.skip(sse::skip_to::latest);
+            REQUIRE(reader.missed() == number - (is_kept ? latest[i] : oldest - 1));
+        }
+    }
+    CHECK(news.stats().held_events < 30'000);
+}
+
 TEST_CASE("an ID of the caller's own is found while its event is kept, and unknown then") {
     for (const bool make_ids : {true, false}) {
         channel news({.max_events = 10, .make_ids = make_ids, .epoch = epoch});
         for (std::uint64_t number = 1; number <= 57; ++number) {
             const std::string data = std::to_string(number);
-            CHECK(news.publish({.data = data, .id = "own " + data}).id().empty());
+            CHECK(id_of(news.publish({.data = data, .id = "own " + data})).empty());
         }
         for (std::uint64_t last = 0; last <= 60; ++last) {
             const std::string id = "own " + std::to_string(last);
             if (last >= 48 && last <= 57) check_start(news, id, {resumption::resumed, 0, last + 1}, 57);
             else check_start(news, id, {resumption::unknown, 0, 48}, 57);
         }
-        // Their numbers are good as well, for `last_event_id()` may have given one.
-        check_start(news, made(50), {resumption::resumed, 0, 51}, 57);
-        check_start(news, made(40), {resumption::gap, 7, 48}, 57);
+        // Their numbers are good as well, because `last_event_id()` may have given one. A channel that makes no
+        // IDs has not: what looks like one is the caller's.
+        if (make_ids) {
+            check_start(news, made(50), {resumption::resumed, 0, 51}, 57);
+            check_start(news, made(40), {resumption::gap, 7, 48}, 57);
+        } else {
+            check_start(news, made(50), {resumption::unknown, 0, 48}, 57);
+            check_start(news, made(40), {resumption::unknown, 0, 48}, 57);
+        }
     }
 }
 
@@ -635,7 +851,7 @@ TEST_CASE("thousands of IDs of the caller's own are all found, with others among
     for (std::uint64_t number = 1; number <= 10'000; ++number) {
         const std::string data = std::to_string(number);
         ids.push_back(random() % 3 == 0 ? made(number) : std::to_string(random()));
-        if (ids.back() == made(number)) CHECK(news.publish({.data = data}).id() == ids.back());
+        if (ids.back() == made(number)) CHECK(id_of(news.publish({.data = data})) == ids.back());
         else CHECK_FALSE(news.publish({.data = data, .id = ids.back()}).error);
     }
     for (std::size_t number = 6990; number <= 10'000; ++number) {
@@ -657,7 +873,7 @@ TEST_CASE("thousands of IDs of the caller's own are all found, with others among
 
 TEST_CASE("an ID that this channel has not given is unknown, whatever it holds") {
     channel other;
-    const std::string foreign(other.publish({.data = "x"}).id());
+    const std::string foreign = id_of(other.publish({.data = "x"}));
     const std::string ids[] = {
         foreign,
         "0000000000ac-3",
@@ -713,7 +929,7 @@ TEST_CASE("an ID that this channel has not given is unknown, whatever it holds")
 
 TEST_CASE("an empty ID is none, and the event that has it can be resumed behind by its number") {
     channel news({.epoch = epoch});
-    CHECK(news.publish({.data = "1", .id = ""}).id().empty());
+    CHECK(id_of(news.publish({.data = "1", .id = ""})).empty());
     cursor reader = news.subscribe({}, {.replay_to_new = true});
     CHECK(drain(reader) == "id: \ndata: 1\n\n");
     CHECK(reader.last_event_id() == made(1));
@@ -796,6 +1012,111 @@ TEST_CASE("consuming nothing changes nothing, and asking twice gives the same") 
     CHECK(reader.next_bytes() == bytes.substr(1));
     publish_numbers(news, 3, 3);
     CHECK(reader.next_bytes().substr(0, bytes.size() - 1) == bytes.substr(1));
+}
+
+TEST_CASE("a count too large is held to what was given, less what has been consumed of it since") {
+    for (const std::size_t too_much : {std::size_t{1}, std::size_t{1000}, std::size_t{UINT32_MAX},
+                                       std::size_t{UINT32_MAX} + 1, SIZE_MAX}) {
+        for (const bool has_types : {false, true}) {
+            CAPTURE(too_much);
+            CAPTURE(has_types);
+            channel news({.max_events = 5, .epoch = epoch});
+            const auto subscribe = [&] {
+                return news.subscribe({}, {.types = has_types ? strings{"message"} : strings{}});
+            };
+            cursor none;
+            none.consume(too_much);
+            CHECK(none.state() == cursor_state::ended);
+            cursor reader = subscribe();
+            reader.consume(too_much);  // the log has no segment
+            CHECK(reader.next_bytes().empty());
+            reader.consume(too_much);
+            publish_numbers(news, 1, 3);
+            reader.consume(too_much);  // there are bytes, but they have not been given
+            CHECK(reader.last_event_id() == made(0));
+            CHECK_FALSE(reader.in_event());
+
+            const std::string given(reader.next_bytes());
+            publish_numbers(news, 4, 4);
+            reader.consume(3);
+            reader.consume(given.size() - 3 + too_much % (SIZE_MAX - given.size()));
+            CHECK(reader.last_event_id() == made(3));
+            CHECK_FALSE(reader.in_event());
+            reader.consume(too_much);  // told twice
+            CHECK(reader.last_event_id() == made(3));
+            CHECK(data_of(reader.next_bytes()) == "4");
+
+            static_cast<void>(reader.skip(sse::skip_to::latest));
+            reader.consume(too_much);  // what was given before has been skipped
+            CHECK(reader.last_event_id() == made(4));
+            publish_numbers(news, 5, 5);
+            CHECK(data_of(reader.next_bytes()) == "5");
+            cursor moved = std::move(reader);
+            reader.consume(too_much);
+            CHECK(reader.state() == cursor_state::ended);
+            moved.consume(7);
+
+            publish_numbers(news, 6, 20);  // only the rest of an event is left
+            moved.consume(1);
+            const std::size_t rest_size = moved.next_bytes().size();
+            CHECK(rest_size == sse::encoded_size({.data = "5", .id = made(5)}) - 8);
+            moved.consume(rest_size + too_much % (SIZE_MAX - rest_size));
+            CHECK_FALSE(moved.in_event());
+            moved.consume(too_much);
+            CHECK(moved.next_bytes().empty());
+            moved.consume(too_much);
+            CHECK(moved.state() == cursor_state::behind);
+            CHECK(moved.skip() == 10);
+            CHECK(rest(moved) == numbers(16, 20));
+            news.close();
+            CHECK(moved.next_bytes().empty());
+            CHECK(moved.state() == cursor_state::ended);
+            moved.consume(too_much);
+            CHECK(moved.last_event_id() == made(20));
+        }
+    }
+}
+
+TEST_CASE("with types too, nothing can be consumed of what was passed over or has not been given") {
+    channel news({.epoch = epoch});
+    cursor reader = news.subscribe({}, {.types = {"x"}});
+    CHECK_FALSE(news.publish({.event = "x", .data = "1"}).error);
+    publish_numbers(news, 2, 3);
+    CHECK(data_of(reader.next_bytes()) == "1");
+    CHECK_FALSE(news.publish({.event = "x", .data = "4"}).error);
+    reader.consume(SIZE_MAX);
+    CHECK(reader.last_event_id() == made(1));
+    CHECK(data_of(reader.next_bytes()) == "4");
+    reader.consume(SIZE_MAX);
+    CHECK(reader.has_passed_over() == false);
+    publish_numbers(news, 5, 6);
+    CHECK(reader.next_bytes().empty());
+    reader.consume(SIZE_MAX);
+    CHECK(reader.has_passed_over());
+    CHECK(reader.last_event_id() == made(6));
+}
+
+TEST_CASE("in the midst of an event nothing is skipped") {
+    for (const bool has_left : {false, true}) {
+        CAPTURE(has_left);
+        channel news({.max_events = 2, .epoch = epoch});
+        cursor reader = news.subscribe();
+        publish_numbers(news, 1, 2);
+        const std::string before(reader.next_bytes());
+        reader.consume(5);
+        if (has_left) publish_numbers(news, 3, 6);
+        if (has_left) CHECK(reader.mark_if_behind());
+        for (const sse::skip_to where : {sse::skip_to::oldest, sse::skip_to::latest}) {
+            CHECK(reader.skip(where) == 0);
+            CHECK(reader.in_event());
+            CHECK(reader.state() == (has_left ? cursor_state::behind : cursor_state::following));
+            CHECK(before.substr(5).starts_with(reader.next_bytes()));
+        }
+        reader.consume(reader.next_bytes().size());
+        CHECK_FALSE(reader.in_event());
+        CHECK(reader.next_bytes().empty());
+        CHECK(reader.skip() == (has_left ? 3 : 0));
+    }
 }
 
 TEST_CASE("all subscribers are given the same bytes, which are not copied") {
@@ -908,6 +1229,7 @@ TEST_CASE("end_here before the first event, and in mid-event") {
 
     cursor reader = news.subscribe();
     publish_numbers(news, 2, 2);
+    CHECK_FALSE(reader.next_bytes().empty());
     reader.consume(3);
     reader.end_here();
     publish_numbers(news, 3, 3);
@@ -997,6 +1319,7 @@ TEST_CASE("cursors outlive the channel, and end when they have got all") {
         cursor behind = news->subscribe();
         publish_numbers(*news, 1, 2);
         cursor reader = news->subscribe(made(0));
+        CHECK_FALSE(reader.next_bytes().empty());
         reader.consume(5);
         publish_numbers(*news, 3, 4);
         const std::string_view begun = reader.next_bytes();
@@ -1183,6 +1506,7 @@ TEST_CASE("what is refused leaves log, counts and cursors as they were, and wake
         errc why;
     };
     const std::string large(2000, 'x');
+    const std::string reserved = made(3);
     const row rows[] = {
         {{.event = "a\nb"}, errc::event_has_line_break},
         {{.event = "a\rb"}, errc::event_has_line_break},
@@ -1193,6 +1517,7 @@ TEST_CASE("what is refused leaves log, counts and cursors as they were, and wake
         {{.data = large}, errc::event_too_large},
         {{.event = large}, errc::event_too_large},
         {{.data = "x", .id = large}, errc::event_too_large},
+        {{.data = "x", .id = reserved}, errc::id_reserved},
     };
     int woken = 0;
     channel news(
@@ -1427,7 +1752,8 @@ TEST_CASE("cursors stuck in the midst of events that have left keep what is left
     }
     for (int i = 0; i < 10'000; ++i) CHECK_FALSE(news.publish({.data = data}).error);
     for (cursor& each : readers) static_cast<void>(each.next_bytes());
-    CHECK(news.stats().held_bytes <= bound);
+    CHECK(news.stats().held_bytes > bound / 4 * 3 + stuck * data.size());
+    CHECK(news.stats().held_bytes <= bound + stuck * (data.size() + 200));  // the copies count
     CHECK(since.bytes() <= bound + stuck * 1000);
     CHECK(rest(readers.front()) == data);  // of the first event
     CHECK(readers.front().state() == cursor_state::behind);
@@ -1510,20 +1836,46 @@ TEST_CASE("one that would have been behind, but had been given enough, has caugh
     }
 }
 
-TEST_CASE("an ID of the caller's own counts before one that the channel made") {
+TEST_CASE("an ID of the caller's own that begins as the channel's is refused, and nothing of its batch published") {
     channel news({.epoch = epoch});
-    publish_numbers(news, 1, 5);
-    CHECK_FALSE(news.publish({.data = "6", .id = made(2)}).error);
-    publish_numbers(news, 7, 7);
-    cursor reader = news.subscribe(made(2));
-    CHECK(rest(reader) == "7");
+    publish_numbers(news, 1, 3);
+    for (const std::string& id : {made(1), made(2), made(9), prefix, prefix + "x", prefix + "01"}) {
+        CAPTURE(id);
+        CHECK(news.publish({.data = "x", .id = id}).error == errc::id_reserved);
+        const message batch[] = {{.data = "x"}, {.data = "x", .id = id}, {.data = "x"}};
+        CHECK(news.publish(batch).error == errc::id_reserved);
+    }
+    CHECK(everything(news) == "1 2 3");
+    cursor reader = news.subscribe(made(1));
+    CHECK(rest(reader) == "2 3");  // nobody has taken its ID
+    const std::string_view others[] = {"0000000000ab", "0000000000ac-1", "0000000000AB-1", "x0000000000ab-1",
+                                       "000000000ab-1"};
+    for (const std::string_view id : others) CHECK_FALSE(news.publish({.data = "own", .id = id}).error);
+}
+
+TEST_CASE("a channel that makes no IDs takes those of another, and knows them only while their events are kept") {
+    channel one({.epoch = epoch});
+    channel copy({.max_events = 2, .make_ids = false, .epoch = epoch});
+    for (int i = 0; i < 5; ++i) {
+        const std::string id = id_of(one.publish({.data = "x"}));
+        const std::string data = std::to_string(i + 1);
+        // Each fifth is of another channel: numbers are not those of `copy`.
+        if (i == 0) CHECK_FALSE(copy.publish({.data = "0"}).error);
+        CHECK_FALSE(copy.publish({.data = data, .id = id}).error);
+    }
+    cursor kept = copy.subscribe(made(4));
+    CHECK(kept.resumption() == resumption::resumed);
+    CHECK(rest(kept) == "5");
+    cursor gone = copy.subscribe(made(3));
+    CHECK(gone.resumption() == resumption::unknown);
+    CHECK(rest(gone) == "4 5");
 }
 
 TEST_CASE("48 bits of the epoch count") {
     channel one({.epoch = (std::uint64_t{1} << 48) + 5});
-    CHECK(one.publish({.data = "x"}).id() == "000000000005-1");
+    CHECK(id_of(one.publish({.data = "x"})) == "000000000005-1");
     channel none({.epoch = std::uint64_t{1} << 48});
-    CHECK(none.publish({.data = "x"}).id() != "000000000000-1");
+    CHECK(id_of(none.publish({.data = "x"})) != "000000000000-1");
 }
 
 // Counting
@@ -1638,6 +1990,80 @@ TEST_CASE("and when that cursor finds that it is behind") {
     CHECK_FALSE(readers.front().next_bytes().empty());
     readers.clear();
     CHECK(news.stats().behind == 0);
+}
+
+TEST_CASE("held_bytes is what the heap holds, but for the channel itself: whatever is published and read") {
+    constexpr std::size_t readers = 12;
+    const std::string text(9000, 'x');
+    std::size_t steps_with_copies = 0;
+    for (std::uint32_t seed = 1; seed <= 60; ++seed) {
+        CAPTURE(seed);
+        std::mt19937 random(seed);
+        const auto below = [&](std::size_t end) { return std::size_t{random() % end}; };
+        constexpr std::size_t bounds[] = {700, 5000, 20'000, 60'000, 300'000, 2 << 20};
+        const std::size_t bound = bounds[seed % std::size(bounds)];
+        std::array<cursor, readers> cursors;
+        std::array<char, 40> id{};
+        const count since;
+        {
+            channel news({.max_events = below(2) == 0 ? SIZE_MAX : 200, .max_bytes = bound, .epoch = epoch});
+            const std::size_t itself = since.bytes();
+            CHECK(itself <= 512);
+            for (int step = 0; step < 1500; ++step) {
+                message sent{.data = std::string_view(text).substr(0, below(below(10) == 0 ? text.size() : 200))};
+                if (seed % 3 != 0 && below(3) > 0) {
+                    const auto [end, code] =
+                        std::to_chars(id.data(), id.data() + id.size(), below(below(2) == 0 ? 5 : 100'000));
+                    sent.id = {id.data(), end};
+                }
+                static_cast<void>(news.publish(sent));
+                cursor& reader = cursors[below(readers)];
+                if (below(4) == 0) reader = below(3) == 0 ? cursor() : news.subscribe({}, {.replay_to_new = true});
+                const std::string_view bytes = reader.next_bytes();
+                reader.consume(below(3) == 0 ? bytes.size() : below(bytes.size() + 1));
+                if (reader.state() == cursor_state::behind) static_cast<void>(reader.skip());
+                const std::size_t held = news.stats().held_bytes;
+                REQUIRE(since.bytes() == itself + held);
+                steps_with_copies += held > bound;
+            }
+            for (cursor& each : cursors) static_cast<void>(each.next_bytes());
+            CHECK(since.bytes() == itself + news.stats().held_bytes);
+            for (cursor& each : cursors) each = cursor();
+            CHECK(since.bytes() == itself + news.stats().held_bytes);
+            CHECK(news.stats().held_bytes <= bound);
+        }
+        CHECK(since.bytes() == 0);
+    }
+    CHECK(steps_with_copies > 100);
+}
+
+TEST_CASE("subscribers that stand still keep a segment each, or what is left of an event if they are asked") {
+    // The formula at `channel_options::max_bytes`.
+    constexpr std::size_t bound = 400'000;
+    constexpr std::size_t segment = bound / 8;
+    constexpr std::size_t stalled = 20;
+    const std::string small(1000, 'x');
+    const std::string large(3 * segment, 'x');
+    for (const bool is_large : {false, true}) {
+        CAPTURE(is_large);
+        const std::string& data = is_large ? large : small;
+        channel news({.max_events = SIZE_MAX, .max_bytes = bound, .epoch = epoch});
+        std::vector<cursor> readers;
+        for (std::size_t i = 0; i < stalled; ++i) {
+            cursor reader = news.subscribe();
+            CHECK_FALSE(news.publish({.data = data}).error);
+            const std::size_t left = i % 2 == 0 ? 5000 : 50;  // of a large event; of a small one all is taken
+            reader.consume(reader.next_bytes().size() - (is_large ? left : 0));
+            readers.push_back(std::move(reader));
+            for (std::size_t j = 0; j < 2 * bound; j += data.size()) CHECK_FALSE(news.publish({.data = data}).error);
+        }
+        const std::size_t one = is_large ? data.size() + 200 : segment;
+        CHECK(news.stats().held_bytes > bound + stalled * segment / 2);
+        CHECK(news.stats().held_bytes <= bound + stalled * one);
+        for (cursor& each : readers) static_cast<void>(each.next_bytes());
+        // Of 50 bytes there is a copy; of 5000 the segment.
+        CHECK(news.stats().held_bytes <= bound + (is_large ? stalled / 2 * (one + 200) : 0));
+    }
 }
 
 TEST_CASE("ten thousand channels that nobody has published to are a few hundred bytes each") {

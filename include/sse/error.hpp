@@ -19,7 +19,7 @@ namespace sse {
 /// A malformed stream is not among them: the standard gives each byte of it a meaning.
 enum class errc {
     ok = 0,
-    event_too_large,         ///< parser, channel: larger than `max_event_bytes`, than `bytes` allows
+    event_too_large,         ///< parser, channel: larger than `max_event_bytes`, than `max_bytes` allows
     called_from_handler,     ///< parser: called from inside its own handler; nothing was done
     event_has_line_break,    ///< encoder: `event` holds CR or LF
     id_has_line_break,       ///< encoder: `id` holds CR or LF
@@ -52,6 +52,7 @@ enum class errc {
     http_unsupported,        ///< http1, client: a coding other than chunked, or another protocol
     http_cut_off,            ///< http1: the connection ended before the message did
     channel_closed,          ///< channel: nothing can be published any more
+    id_reserved,             ///< channel: `id` begins as the IDs that the channel makes
 };
 
 namespace detail {
@@ -92,6 +93,7 @@ constexpr std::string_view describe(errc code) noexcept {
         case errc::http_unsupported: return "http: a coding other than chunked, or another protocol";
         case errc::http_cut_off: return "http: the connection ended before the message did";
         case errc::channel_closed: return "channel: closed";
+        case errc::id_reserved: return "id: begins as the channel's own IDs do";
     }
     return "unknown error";
 }
@@ -203,7 +205,8 @@ public:
             case errc::header_name_invalid:
             case errc::header_value_invalid:
             case errc::method_invalid:
-            case errc::last_event_id_invalid: return std::errc::invalid_argument;
+            case errc::last_event_id_invalid:
+            case errc::id_reserved: return std::errc::invalid_argument;
             case errc::status_refused:
             case errc::no_content:
             case errc::not_event_stream:

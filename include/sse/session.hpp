@@ -1,7 +1,7 @@
 // One subscriber's connection on a server, without a socket, a timer or a thread. Layer 5.
 //
 //     sse::session session(options, news.subscribe(last_event_id), head, now);
-//     // and a loop that sends what session.next(now) gives it, and tells how much was sent
+//     // and a loop that sends what session.next(now) gives it, and says by session.sent how much was sent
 #pragma once
 
 #include "channel.hpp"
@@ -28,22 +28,22 @@ enum class when_behind : unsigned char {
     skip_to_latest,  ///< it goes on with what is published next
 };
 
-/// Shared by any number of sessions, which they have to outlive.
+/// Shared by any number of sessions, all of which it has to outlive.
 struct session_options {
-    /// The pause after which the client is to come back when the connection is lost, not below zero; nothing:
-    /// as it likes.
+    /// The pause after which the client is asked to come back if the connection is lost, not below zero; nothing:
+    /// the client decides.
     std::optional<milliseconds> retry{};
 
     /// The least number of bytes of the comment that comes first. Some old proxies hold the first 2 KiB back.
     std::size_t padding_bytes = 0;
 
-    /// Whether the client is told an ID where no event tells it where it stands: when it came without one,
-    /// or with one that is of no use; when it has skipped; and with the heartbeat where there were only
-    /// events of other types. Whenever it is lost, it then resumes from there.
+    /// Whether the client is told an ID if no event tells it its position: when it came without an ID, or with
+    /// one that is of no use; when it has skipped; and with the heartbeat, if there were only events of other
+    /// types. Whenever it is lost, it then resumes from there.
     bool sends_position = true;
 
-    /// After being idle for so long a comment is sent: proxies cut what is silent, and a peer that is gone is
-    /// only noticed by sending. 0 for none.
+    /// After so long without a byte a comment is sent: proxies cut what is silent, and only sending notices a peer
+    /// that is gone. 0 for none.
     milliseconds heartbeat{15'000};
 
     /// For how long bytes may wait for the socket to take them, from when `next` offers them first, or the
@@ -53,9 +53,9 @@ struct session_options {
 
     sse::when_behind when_behind = sse::when_behind::disconnect;
 
-    /// Gives the bytes, as of `encode`, that stand in a gap: whole events or comments. `missed` is the number
-    /// of events, of whatever type, that are not there any more; nothing where that is not known, because the
-    /// client came with an unknown ID.
+    /// Gives the bytes that tell the client of a gap: whole events or comments, as `encode` writes them. `missed`
+    /// is the number of events, of whatever type, that the client will not receive; nothing if that is not known,
+    /// because the client came with an unknown ID.
     std::function<std::string(std::optional<std::uint64_t> missed)> gap{};
 
     // When draining
@@ -68,24 +68,46 @@ struct session_options {
     /// For how long the session may go on, to send what has been published and the farewell; 0 for ever.
     milliseconds drain_timeout{5'000};
 
-    /// Gives the bytes that come last, as of `encode`, the pause among them. By default that is all.
+    /// Gives the bytes that come last, as `encode` writes them, the pause among them. By default that is all.
     std::function<std::string(milliseconds retry)> farewell{};
 };
 
 /// Why a session is over.
 enum class session_end : unsigned char {
-    none,       ///< it is not
-    closed,     ///< the channel is, and all has been sent
-    drained,    ///< the farewell has been sent, behind all that was published, or what was left of it
-    behind,     ///< what is next has left the log, by `when_behind::disconnect`
+    none,     ///< it is not
+    closed,   ///< the channel is, and all has been sent
+    drained,  ///< the farewell has been sent, after what was published, or after a part if the rest had left
+    behind,   ///< what is next has left the log, by `when_behind::disconnect`
     timed_out,  ///< the client did not take what it was sent, or draining took too long
-    kicked,
+    kicked,     ///< by `kick`
 };
+
+/// Whether the stream ended in good order: after a whole event, and with nothing unsent that was to be sent. A server
+/// may then write the last chunk, or else it cuts the connection so that the client knows.
+///
+/// A session that drains ends so too if events had left the log before it could send them: the farewell asks the
+/// client to come back, which it does with the ID of the last event that it got.
+constexpr bool is_complete(session_end end) noexcept {
+    return end == session_end::closed || end == session_end::drained;
+}
+
+/// The name of the enumerator: "timed_out".
+constexpr std::string_view to_string(session_end value) noexcept {
+    switch (value) {
+        case session_end::none: return "none";
+        case session_end::closed: return "closed";
+        case session_end::drained: return "drained";
+        case session_end::behind: return "behind";
+        case session_end::timed_out: return "timed_out";
+        case session_end::kicked: return "kicked";
+    }
+    return "invalid";
+}
 
 /// One subscriber: what goes first, then the channel's events as they come, heartbeats, and an end in good
 /// order.
 ///
-/// It does nothing by itself. A loop asks what to do, does it, and tells what came of it:
+/// It does nothing by itself. A loop asks what to do, does it, and says how much was sent:
 ///
 ///     for (;;) {
 ///         const sse::session::task task = session.next(now);
@@ -96,7 +118,8 @@ enum class session_end : unsigned char {
 ///         session.sent(static_cast<std::size_t>(size), now);
 ///     }
 ///
-/// Takes some 200 bytes; besides, while they are sent, what goes first and what the options give.
+/// Takes some 200 bytes; besides, while they are sent, the head and what the options give. A server calls `next` at
+/// least once a second, also if the socket takes nothing: see `channel_options::max_bytes`.
 ///
 /// \pre one thread at a time
 class session {
@@ -116,10 +139,10 @@ public:
         std::optional<time_point> until{};  ///< when to ask again at the latest
     };
 
-    /// \param head what goes before all, such as the head of a response by `write_head`; nothing where the
-    ///        server has sent that. It is written as it is: with chunked coding, the caller has to wrap what
-    ///        `next` gives.
-    /// \throws what allocating and `gap` throw, and std::system_error where `retry` is negative
+    /// \param head what goes first, such as the head of a response by `write_head`; empty if the server has sent
+    ///        that. It is sent as it is: with chunked coding, the caller has to wrap what `next` gives.
+    /// \pre what `gap` gives ends with a line end, as for `next`: or else it would spoil what follows
+    /// \throws std::bad_alloc, what `gap` throws, and std::system_error if `retry` is negative
     session(const session_options& options, sse::cursor cursor, std::string head, time_point now)
         : options_(&options), cursor_(std::move(cursor)), own_(std::move(head)), last_sent_(now) {
         // A comment: the client sees that the stream is open before there is an event.
@@ -136,9 +159,65 @@ public:
     }
     session(const session_options&&, sse::cursor, std::string, time_point) = delete;  // they would not live
 
-    /// \return what to do, `now`, which must not go back
-    /// \throws what `gap`, `farewell` and allocating throw: then there is nothing for it but to end it
-    [[nodiscard]] task next(time_point now) {
+    /// \param now does not go back
+    /// \return what to do
+    /// \throws std::bad_alloc, and what `gap` and `farewell` throw. The session may have lost what these were to
+    ///         say: end it
+    [[nodiscard]] task next(time_point now) & {
+        given_ = 0;
+        const task result = what_next(now);
+        given_ = result.bytes.size();
+        return result;
+    }
+    void next(time_point) && = delete;
+
+    /// So many of the bytes that `next` gave, from their front, have been sent. If that is more than is left of those,
+    /// it counts as what is left.
+    void sent(std::size_t bytes, time_point now) noexcept {
+        bytes = detail::smaller(bytes, given_);
+        if (bytes == 0) return;
+        given_ -= bytes;
+        last_sent_ = now;
+        sent_bytes_ += bytes;
+        offered_ -= detail::smaller(bytes, offered_);
+        if (own_.empty()) {
+            cursor_.consume(bytes);
+        } else if (own_sent_ += bytes; own_sent_ == own_.size()) {
+            drop_own();
+        }
+    }
+
+    /// Ends it in good order: what has been published by now, then the farewell. Nobody is woken: ask `next`.
+    ///
+    /// \param random evenly distributed over all its values, and another one for each session
+    void drain(std::uint64_t random, time_point now) {
+        if (is_draining_ || end_ != session_end::none) return;
+        is_draining_ = true;
+        cursor_.end_here();
+        const auto spread = static_cast<std::uint64_t>(at_least_none(options_->max_drain_jitter));
+        const auto added = static_cast<std::int64_t>(random % (spread + 1));
+        const std::int64_t base = at_least_none(options_->drain_retry);
+        retry_ = milliseconds(base > INT64_MAX - added ? INT64_MAX : base + added);
+        drain_until_ = detail::after(now, options_->drain_timeout);
+    }
+
+    /// Ends it at once, even in the midst of an event, which the client then discards.
+    void kick() noexcept {
+        if (end_ == session_end::none) finish(session_end::kicked);
+    }
+
+    session_end end() const noexcept { return end_; }
+
+    std::uint64_t sent_bytes() const noexcept { return sent_bytes_; }
+
+private:
+    static constexpr std::size_t max_offered_bytes = std::size_t{64} << 10;
+
+    static std::int64_t at_least_none(milliseconds time) noexcept {
+        return time.count() > 0 ? time.count() : 0;
+    }
+
+    task what_next(time_point now) {
         for (;;) {
             if (end_ != session_end::none) return {};
             if (drain_until_ && now >= *drain_until_) return finish(session_end::timed_out);
@@ -169,49 +248,6 @@ public:
         }
     }
 
-    /// So many of the bytes that `next` gave, from their front, have been sent.
-    void sent(std::size_t bytes, time_point now) noexcept {
-        if (bytes == 0 || end_ != session_end::none) return;
-        last_sent_ = now;
-        sent_bytes_ += bytes;
-        offered_ -= bytes < offered_ ? bytes : offered_;
-        if (own_.empty()) {
-            cursor_.consume(bytes);
-        } else if (own_sent_ += bytes; own_sent_ == own_.size()) {
-            drop_own();
-        }
-    }
-
-    /// It ends in good order: what has been published by now, then the farewell. Nobody is woken: ask `next`.
-    ///
-    /// \param random evenly distributed over all its values, and another one for each session
-    void drain(std::uint64_t random, time_point now) {
-        if (is_draining_ || end_ != session_end::none) return;
-        is_draining_ = true;
-        cursor_.end_here();
-        const auto spread = static_cast<std::uint64_t>(at_least_none(options_->max_drain_jitter));
-        const auto added = static_cast<std::int64_t>(random % (spread + 1));
-        const std::int64_t base = at_least_none(options_->drain_retry);
-        retry_ = milliseconds(base > INT64_MAX - added ? INT64_MAX : base + added);
-        drain_until_ = detail::after(now, options_->drain_timeout);
-    }
-
-    /// It ends at once, be it in the midst of an event, which the client then does not take for one.
-    void kick() noexcept {
-        if (end_ == session_end::none) finish(session_end::kicked);
-    }
-
-    session_end end() const noexcept { return end_; }
-
-    std::uint64_t sent_bytes() const noexcept { return sent_bytes_; }
-
-private:
-    static constexpr std::size_t max_offered_bytes = std::size_t{64} << 10;
-
-    static std::int64_t at_least_none(milliseconds time) noexcept {
-        return time.count() > 0 ? time.count() : 0;
-    }
-
     /// The first of the bytes may wait only for so long, whatever comes behind them.
     task offer(std::string_view bytes, time_point now) {
         if (offered_ == 0) {
@@ -223,8 +259,8 @@ private:
         }
         auto timeout = detail::after(offered_at_, options_->send_timeout);
         if (timeout && now >= *timeout) {
-            // Should what was offered have left the log, the client has been asked for nothing since: it has
-            // its time anew, once.
+            // If what was offered has left the log, the client has been asked for nothing since: it has all of its
+            // time again, once.
             if (!has_waited_ || was_spared_) return finish(session_end::timed_out);
             was_spared_ = true;
             offered_at_ = now;
@@ -233,7 +269,8 @@ private:
         return {step::send, bytes, earlier(timeout)};
     }
 
-    /// Then what it has not taken yet is not waited for: it may be reading nothing at all.
+    /// Whether it ends at once if it falls behind. It does not wait for what the client has not taken yet: this
+    /// may be reading nothing at all.
     bool ends_when_behind() const noexcept {
         return !is_draining_ && options_->when_behind == sse::when_behind::disconnect;
     }
@@ -243,7 +280,7 @@ private:
                                                                                        : skip_to::oldest));
     }
 
-    /// What is in the gap, and behind it an ID: the client has been told of that.
+    /// The text for the gap, and then an ID: a client that comes back has been told of the gap.
     void say_gap(std::optional<std::uint64_t> missed) {
         if (options_->gap) own_ += options_->gap(missed);
         assert(own_.empty() || own_.ends_with('\n'));  // or else it would spoil what follows
@@ -258,7 +295,7 @@ private:
         return options_->sends_position ? cursor_.last_event_id() : std::string();
     }
 
-    /// \return whether it had not been said
+    /// \return false if it had been said already
     bool say_farewell() {
         if (said_farewell_) return false;
         own_ = options_->farewell ? options_->farewell(retry_) : encode({.retry = retry_});
@@ -268,12 +305,13 @@ private:
     /// Nothing of the log is kept for one that is over.
     task finish(session_end why) noexcept {
         end_ = why;
+        given_ = 0;
         cursor_ = sse::cursor();
         drop_own();
         return {};
     }
 
-    /// With its memory: an idle subscriber keeps nothing.
+    /// Frees the memory too: an idle subscriber keeps nothing.
     void drop_own() noexcept {
         std::string().swap(own_);
         own_sent_ = 0;
@@ -287,6 +325,7 @@ private:
     sse::cursor cursor_;
     std::string own_;           // what goes before the cursor's bytes
     std::size_t own_sent_ = 0;  // of it
+    std::size_t given_ = 0;     // of the bytes that `next` gave last, how many have not been sent yet
     std::uint64_t sent_bytes_ = 0;
     time_point last_sent_;
     std::size_t offered_ = 0;   // of the bytes that are next, how many have been waiting since then:

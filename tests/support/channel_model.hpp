@@ -134,6 +134,9 @@ private:
             if (pick(40) == 0 && refusal == sse::errc::ok) {
                 each.id = "\n";
                 refusal = sse::errc::id_has_line_break;
+            } else if (pick(30) == 0) {  // as the channel's own
+                each.id = made(pick(events_.size() + 4));
+                if (options_.make_ids && refusal == sse::errc::ok) refusal = sse::errc::id_reserved;
             }
             sse::message sent{.event = each.type, .data = each.data, .id = each.id};
             if (pick(8) == 0) sent.retry = std::chrono::milliseconds(pick(1000));
@@ -141,8 +144,18 @@ private:
         }
         const std::optional<sse::channel::time_point> time = now();
         const std::uint64_t held_before = real_->stats().held_events;
-        const sse::publish_result result =
-            batch.size() == 1 ? real_->publish(batch[0], time) : real_->publish(batch, time);
+        const bool is_received = batch.size() == 1 && batch[0].data && !batch[0].retry && pick(4) == 0;
+        const auto publish_received = [&] {  // its ID is not sent
+            const sse::event_view event{batch[0].event.value_or("message"), *batch[0].data,
+                                        batch[0].id.value_or("")};
+            if (event.type == "message") batch[0].event.reset();
+            batch[0].id.reset();
+            refusal = sse::errc::ok;
+            return real_->publish(event, time);
+        };
+        const sse::publish_result result = is_received         ? publish_received()
+                                           : batch.size() == 1 ? real_->publish(batch[0], time)
+                                                               : real_->publish(batch, time);
 
         if (result.error) {
             if (result.error == sse::errc::event_too_large) {
@@ -199,21 +212,27 @@ private:
         }
         const bool replay_to_new = pick(2) == 0;
         const std::optional<sse::channel::time_point> time = now();
-        added.real = real_->subscribe(id, {.types = added.types, .replay_to_new = replay_to_new}, time);
+        const bool only_new = pick(3) == 0;
+        added.real = real_->subscribe(
+            id,
+            {.types = added.types,
+             .replay_to_new = replay_to_new,
+             .when_unknown = only_new ? sse::when_unknown::only_new : sse::when_unknown::replay_all},
+            time);
         keep_time(*time);
 
         sse::resumption how = sse::resumption::live;
         added.number = replay_to_new ? first_ : next();
         if (!id.empty()) {
             std::optional<std::uint64_t> last;
-            for (std::uint64_t number = 0; number < next() && !last; ++number) {
+            for (std::uint64_t number = 0; number < next() && !last && options_.make_ids; ++number) {
                 if (id == made(number)) last = number;
             }
             for (std::uint64_t number = first_; number < next(); ++number) {
                 if (id == event(number).own_id) last = number;
             }
             how = last ? sse::resumption::resumed : sse::resumption::unknown;
-            added.number = last ? *last + 1 : first_;
+            added.number = last ? *last + 1 : only_new ? next() : first_;
             if (added.number < first_) {
                 how = sse::resumption::gap;
                 added.missed = first_ - added.number;
@@ -234,6 +253,12 @@ private:
         if (real_ && pick(8) == 0) publish();  // the view stays
         std::size_t left = pick(3) == 0 ? pick(size + 1) : size;
         each.real.consume(left);
+        if (pick(8) == 0) {  // too much counts as all that was given, and once
+            constexpr std::size_t too_much[] = {1, 100, UINT32_MAX, SIZE_MAX};
+            each.real.consume(size - left + too_much[pick(std::size(too_much))] % (SIZE_MAX - size));
+            each.real.consume(too_much[pick(std::size(too_much))]);
+            left = size;
+        }
         while (left > 0) {
             const std::size_t of_event = event(each.number).bytes.size() - each.offset;
             each.offset = left < of_event ? each.offset + left : 0;

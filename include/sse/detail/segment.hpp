@@ -1,4 +1,4 @@
-// A part of a channel's log, and what is read off the events in it.
+// A segment of a channel's log, and what is read off the events in it.
 #pragma once
 
 #include <atomic>
@@ -40,13 +40,13 @@ constexpr std::string_view id_of(std::string_view bytes) noexcept {
     return leading_field(bytes, "id: ").value_or(std::string_view());
 }
 
-/// A part of the log: one block of memory with encoded events from its front, and from its back what is to
+/// A segment of the log: one block of memory with encoded events from its front, and from its back what is to
 /// be known of each. Events are only added, by one thread at a time, and read meanwhile.
 class segment {
 public:
     struct entry {
         std::chrono::steady_clock::time_point time;
-        std::uint64_t previous;  // the number of the event whose ID comes before this one in a chain
+        std::uint64_t previous;  // the number of the event that comes next in the chain of this one's ID
         std::uint32_t end;       // where its bytes end
     };
 
@@ -96,13 +96,11 @@ public:
         return bytes(begin_of(index), end_of(index));
     }
 
-    // For the one who adds:
+    // For the one who adds, under its lock:
 
     std::uint64_t next() const noexcept { return first_ + added_; }
     const entry& entry_at(std::uint32_t index) const noexcept { return *(entries_end() - 1 - index); }
-    void set_previous(std::uint32_t index, std::uint64_t number) noexcept {
-        (entries_end() - 1 - index)->previous = number;
-    }
+    std::uint64_t& previous_of(std::uint32_t index) noexcept { return (entries_end() - 1 - index)->previous; }
 
     bool has_room(std::size_t event_bytes) const noexcept {
         const std::size_t used = begin_of(added_) + (added_ + std::size_t{1}) * sizeof(entry);
