@@ -58,10 +58,11 @@ constexpr row failures[] = {
     {errc::http_unsupported, "http", std::errc::protocol_error},
     {errc::http_cut_off, "http", std::errc::connection_reset},
     {errc::channel_closed, "channel", std::errc::broken_pipe},
+    {errc::id_reserved, "id", std::errc::invalid_argument},
 };
 
 // The table has a row for each code.
-static_assert(std::size(failures) == static_cast<std::size_t>(errc::channel_closed));
+static_assert(std::size(failures) == static_cast<std::size_t>(errc::id_reserved));
 
 // A literal type: made, moved and asked in constant expressions.
 constexpr sse::error fails_if(bool failed) { return failed ? errc::id_has_nul : errc::ok; }

@@ -46,10 +46,23 @@ using time_point = sse::session::time_point;
 using strings = std::vector<std::string>;
 
 static_assert(sizeof(session) <= 256);
-static_assert(!std::is_copy_constructible_v<session>);
+static_assert(!std::is_copy_constructible_v<session> && !std::is_copy_assignable_v<session>);
+static_assert(std::is_nothrow_move_constructible_v<session> && std::is_nothrow_move_assignable_v<session>);
 static_assert(std::is_constructible_v<session, session_options&, cursor, std::string, time_point>);
 static_assert(!std::is_constructible_v<session, session_options, cursor, std::string, time_point>);
 static_assert(!std::is_constructible_v<session, const session_options, cursor, std::string, time_point>);
+
+template <class T>
+constexpr bool gives_task = requires(T&& session) { std::forward<T>(session).next(time_point()); };
+static_assert(gives_task<session&> && !gives_task<session>);
+
+static_assert(is_complete(session_end::closed) && is_complete(session_end::drained));
+static_assert(!is_complete(session_end::none) && !is_complete(session_end::behind));
+static_assert(!is_complete(session_end::timed_out) && !is_complete(session_end::kicked));
+static_assert(to_string(session_end::none) == "none" && to_string(session_end::closed) == "closed");
+static_assert(to_string(session_end::drained) == "drained" && to_string(session_end::behind) == "behind");
+static_assert(to_string(session_end::timed_out) == "timed_out" && to_string(session_end::kicked) == "kicked");
+static_assert(to_string(session_end(99)) == "invalid" && noexcept(to_string(session_end::none)));
 
 constexpr time_point start{1h};
 constexpr auto tick = time_point::duration(1);
@@ -227,6 +240,22 @@ bool is_send(const sse::session::task& task, std::string_view bytes, std::option
 }  // namespace
 
 // What goes first
+
+TEST_CASE("the defaults are those that the documentation names") {
+    const session_options options;
+    CHECK_FALSE(options.retry.has_value());
+    CHECK(options.padding_bytes == 0);
+    CHECK(options.sends_position);
+    CHECK(options.heartbeat == 15s);
+    CHECK(options.send_timeout == 30s);
+    CHECK(options.when_behind == when_behind::disconnect);
+    CHECK_FALSE(options.gap);
+    CHECK(options.drain_retry == 1s);
+    CHECK(options.max_drain_jitter == 10s);
+    CHECK(options.drain_timeout == 5s);
+    CHECK_FALSE(options.farewell);
+    CHECK(sse::session::task{}.step == sse::session::step::finished);
+}
 
 TEST_CASE("the head, a comment, the pause and an ID go first, then the events") {
     session_options options;
@@ -415,6 +444,25 @@ TEST_CASE("one who came behind is told of the gap before the events, with the nu
         client other(silent, news.subscribe(each.id));
         other.run();
         CHECK(other.received.ends_with(opening + (each.expected.empty() ? "" : left)));
+    }
+}
+
+TEST_CASE("one who came with an unknown ID is told so, and where it stands, whichever events it gets") {
+    for (const sse::when_unknown what : {sse::when_unknown::replay_all, sse::when_unknown::only_new}) {
+        const bool is_new = what == sse::when_unknown::only_new;
+        session_options options = plain();
+        options.sends_position = true;
+        options.gap = gap_text;
+        const std::string told = "event: gap\ndata: unknown\n\nid: " + made(is_new ? 10 : 7) + "\n\n";
+        check_received(opening + told + (is_new ? "" : sent(8, 10)) + sent(11), [&](const portions& sizes) {
+            channel news(keeping(3));
+            publish(news, 1, 10);
+            client it(options, news.subscribe("?", {.when_unknown = what}), {}, sizes);
+            it.run();
+            publish(news, 11);
+            it.run();
+            return it.received;
+        });
     }
 }
 
@@ -1274,6 +1322,81 @@ TEST_CASE("what a completed send tells when the session is over already changes 
     }
 }
 
+TEST_CASE("a count too large is held to what was offered, less what has been told since") {
+    for (const std::size_t too_much : {std::size_t{1}, std::size_t{1000}, std::size_t{UINT32_MAX}, SIZE_MAX}) {
+        for (const bool has_segment : {false, true}) {
+            CAPTURE(too_much);
+            CAPTURE(has_segment);
+            const session_options options = plain();
+            channel news(keeping(9));
+            if (has_segment) publish(news, 1);
+            session it(options, news.subscribe(), "", start);
+            const auto more = [&](std::size_t size) { return size + too_much % (SIZE_MAX - size); };
+
+            it.sent(too_much, start);  // nothing has been offered yet
+            CHECK(it.next(start).bytes == opening);
+            it.sent(1, start);
+            it.sent(more(1), start);
+            CHECK(it.sent_bytes() == 2);
+            it.sent(too_much, start);  // told twice
+            CHECK(it.next(start).step == sse::session::step::wait);
+            it.sent(too_much, start);
+            CHECK(it.sent_bytes() == 2);
+
+            const std::uint64_t first = news.stats().published + 1;
+            publish(news, first, first + 1);
+            it.sent(too_much, start);  // there are bytes, but they have not been offered
+            CHECK(it.next(start).bytes == sent(first, first + 1));
+            publish(news, first + 2);
+            it.sent(3, start);
+            it.sent(more(sent(first, first + 1).size() - 3), start);
+            it.sent(too_much, start);
+            CHECK(it.sent_bytes() == 2 + sent(first, first + 1).size());
+            CHECK(it.next(start).bytes == sent(first + 2));
+
+            session moved = std::move(it);
+            moved.sent(more(sent(first + 2).size()), start);
+            CHECK(moved.next(start).step == sse::session::step::wait);
+            it.sent(too_much, start);
+            CHECK(it.next(start).step == sse::session::step::finished);
+
+            moved.drain(0, start);
+            CHECK(moved.next(start).bytes == "retry: 1000\n\n");
+            moved.sent(too_much, start);
+            moved.sent(SIZE_MAX, start);
+            CHECK(moved.next(start).step == sse::session::step::finished);
+            moved.sent(too_much, start);
+            moved.drain(0, start);
+            CHECK(moved.end() == session_end::drained);
+            CHECK(moved.sent_bytes() == 2 + sent(first, first + 2).size() + 13);
+        }
+    }
+}
+
+TEST_CASE("what was offered before the log moved on can be told, and no more than was offered last") {
+    const session_options options = plain(when_behind::skip_to_oldest);
+    channel news(keeping(2));
+    session it(options, news.subscribe(), "", start);
+    it.sent(it.next(start).bytes.size(), start);
+    publish(news, 1, 2);
+    CHECK(it.next(start).bytes == sent(1, 2));
+    publish(news, 3, 4);
+    it.sent(5, start);  // of what the kernel took before
+    CHECK(it.next(start).bytes == sent(1).substr(5));
+    it.sent(SIZE_MAX, start);
+    CHECK(it.next(start).bytes == sent(3, 4));
+    CHECK(it.sent_bytes() == 2 + sent(1).size());
+}
+
+TEST_CASE("a session of no cursor sends what goes first, and ends") {
+    const session_options options;
+    session it(options, cursor(), "head", start);
+    CHECK(it.next(start).bytes == "head:\n");
+    it.sent(SIZE_MAX, start);
+    CHECK(it.next(start).step == sse::session::step::finished);
+    CHECK(it.end() == session_end::closed);
+}
+
 TEST_CASE("that no byte was sent changes nothing") {
     session_options options = plain();
     options.heartbeat = 1s;
@@ -1603,6 +1726,7 @@ std::uint64_t play(std::uint64_t seed) {
                 const std::size_t size = below(3) == 0 ? task.bytes.size() : below(task.bytes.size() + 1);
                 received += task.bytes.substr(0, size);
                 it.sent(size, now);
+                if (size == task.bytes.size() && below(4) == 0) it.sent(1 + below(100), now + 1h);
                 if (size > 0) expected.take(size, now);
                 offers.sent(received.size());
                 break;
