@@ -62,9 +62,13 @@ static_assert(std::is_nothrow_default_constructible_v<cursor>);
 
 // No view into what dies at once.
 template <class T>
-constexpr bool gives_id = requires(T&& result) { std::forward<T>(result).id(); };
+constexpr bool gives_id = requires(T&& result) {
+    std::forward<T>(result).id();
+};
 template <class T>
-constexpr bool gives_bytes = requires(T&& cursor) { std::forward<T>(cursor).next_bytes(); };
+constexpr bool gives_bytes = requires(T&& cursor) {
+    std::forward<T>(cursor).next_bytes();
+};
 static_assert(gives_id<const sse::publish_result&> && !gives_id<sse::publish_result>);
 static_assert(!gives_id<const sse::publish_result>);
 static_assert(gives_bytes<cursor&> && !gives_bytes<cursor>);
@@ -251,7 +255,8 @@ struct richer_event : sse::event_view {
 
 }  // namespace
 
-TEST_CASE("an event that was received is published again with its type and data, under the channel's own IDs") {
+TEST_CASE(
+    "an event that was received is published again with its type and data, under the channel's own IDs") {
     const sse::event_view views[] = {{"tick", "one\ntwo", "their-7"},
                                      {"message", "", ""},
                                      {"", "x", "0000000000ab-1"},  // which would be reserved
@@ -297,7 +302,8 @@ TEST_CASE("each kind of argument of publish is taken for what it is") {
     static_cast<void>(news.publish(std::span(batch).first(1)));
     const message array[] = {{.data = "f"}};
     static_cast<void>(news.publish(array, at(0ms)));
-    static_cast<void>(news.publish(sse::event_view{.type = "g", .data = "h", .last_event_id = "theirs"}, at(0ms)));
+    static_cast<void>(
+        news.publish(sse::event_view{.type = "g", .data = "h", .last_event_id = "theirs"}, at(0ms)));
     CHECK(drain(reader) ==
           "id: 0000000000ab-1\ndata: a\n\n"
           "event: e\nid: own\nretry: 5\ndata: b\n\n"
@@ -763,7 +769,8 @@ TEST_CASE("an ID is read to its end and no further, whatever lies behind it") {
             const std::string_view cut = std::string_view(text).substr(0, size);
             CAPTURE(cut);
             const test::exact_copy copy(cut, where);
-            for (const std::string_view id : {cut, std::string_view(copy)}) {  // with digits behind it, or nothing
+            for (const std::string_view id :
+                 {cut, std::string_view(copy)}) {  // with digits behind it, or nothing
                 cursor reader = news.subscribe(id);
                 const std::size_t digits = size > prefix.size() ? size - prefix.size() : 0;
                 if (digits >= 1 && digits <= 3) {
@@ -1836,7 +1843,8 @@ TEST_CASE("one that would have been behind, but had been given enough, has caugh
     }
 }
 
-TEST_CASE("an ID of the caller's own that begins as the channel's is refused, and nothing of its batch published") {
+TEST_CASE(
+    "an ID of the caller's own that begins as the channel's is refused, and nothing of its batch published") {
     channel news({.epoch = epoch});
     publish_numbers(news, 1, 3);
     for (const std::string& id : {made(1), made(2), made(9), prefix, prefix + "x", prefix + "01"}) {
@@ -1853,7 +1861,8 @@ TEST_CASE("an ID of the caller's own that begins as the channel's is refused, an
     for (const std::string_view id : others) CHECK_FALSE(news.publish({.data = "own", .id = id}).error);
 }
 
-TEST_CASE("a channel that makes no IDs takes those of another, and knows them only while their events are kept") {
+TEST_CASE(
+    "a channel that makes no IDs takes those of another, and knows them only while their events are kept") {
     channel one({.epoch = epoch});
     channel copy({.max_events = 2, .make_ids = false, .epoch = epoch});
     for (int i = 0; i < 5; ++i) {
@@ -2010,7 +2019,8 @@ TEST_CASE("held_bytes is what the heap holds, but for the channel itself: whatev
             const std::size_t itself = since.bytes();
             CHECK(itself <= 512);
             for (int step = 0; step < 1500; ++step) {
-                message sent{.data = std::string_view(text).substr(0, below(below(10) == 0 ? text.size() : 200))};
+                message sent{.data =
+                                 std::string_view(text).substr(0, below(below(10) == 0 ? text.size() : 200))};
                 if (seed % 3 != 0 && below(3) > 0) {
                     const auto [end, code] =
                         std::to_chars(id.data(), id.data() + id.size(), below(below(2) == 0 ? 5 : 100'000));
@@ -2018,7 +2028,8 @@ TEST_CASE("held_bytes is what the heap holds, but for the channel itself: whatev
                 }
                 static_cast<void>(news.publish(sent));
                 cursor& reader = cursors[below(readers)];
-                if (below(4) == 0) reader = below(3) == 0 ? cursor() : news.subscribe({}, {.replay_to_new = true});
+                if (below(4) == 0)
+                    reader = below(3) == 0 ? cursor() : news.subscribe({}, {.replay_to_new = true});
                 const std::string_view bytes = reader.next_bytes();
                 reader.consume(below(3) == 0 ? bytes.size() : below(bytes.size() + 1));
                 if (reader.state() == cursor_state::behind) static_cast<void>(reader.skip());
@@ -2055,7 +2066,8 @@ TEST_CASE("subscribers that stand still keep a segment each, or what is left of 
             const std::size_t left = i % 2 == 0 ? 5000 : 50;  // of a large event; of a small one all is taken
             reader.consume(reader.next_bytes().size() - (is_large ? left : 0));
             readers.push_back(std::move(reader));
-            for (std::size_t j = 0; j < 2 * bound; j += data.size()) CHECK_FALSE(news.publish({.data = data}).error);
+            for (std::size_t j = 0; j < 2 * bound; j += data.size())
+                CHECK_FALSE(news.publish({.data = data}).error);
         }
         const std::size_t one = is_large ? data.size() + 200 : segment;
         CHECK(news.stats().held_bytes > bound + stalled * segment / 2);

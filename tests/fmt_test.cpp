@@ -4,6 +4,8 @@
 #include "support/exact_copy.hpp"
 #include "support/show.hpp"
 
+#include <sse/session.hpp>
+
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -80,6 +82,13 @@ TEST_CASE("an error is printed as its message, and takes what a string does") {
     CHECK(fmt::format("{:>10}|{:<10}|{:*^10}", sse::error(), sse::error(), sse::error()) ==
           "  no error|no error  |*no error*");
     CHECK(fmt::format("{:.5}", error) == message.substr(0, 5));
+}
+
+TEST_CASE(
+    "how a subscriber resumed, and how it is and ended, is printed by name, and takes what a string does") {
+    CHECK(fmt::format("{} {}", sse::resumption::resumed, sse::resumption::unknown) == "resumed unknown");
+    CHECK(fmt::format("{}", sse::cursor_state::behind) == "behind");
+    CHECK(fmt::format("[{:>10}]", sse::session_end::timed_out) == "[ timed_out]");
 }
 
 TEST_CASE("what these do not understand in a format is refused by {fmt}") {

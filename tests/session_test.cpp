@@ -53,7 +53,9 @@ static_assert(!std::is_constructible_v<session, session_options, cursor, std::st
 static_assert(!std::is_constructible_v<session, const session_options, cursor, std::string, time_point>);
 
 template <class T>
-constexpr bool gives_task = requires(T&& session) { std::forward<T>(session).next(time_point()); };
+constexpr bool gives_task = requires(T&& session) {
+    std::forward<T>(session).next(time_point());
+};
 static_assert(gives_task<session&> && !gives_task<session>);
 
 static_assert(is_complete(session_end::closed) && is_complete(session_end::drained));
@@ -1323,7 +1325,8 @@ TEST_CASE("what a completed send tells when the session is over already changes 
 }
 
 TEST_CASE("a count too large is held to what was offered, less what has been told since") {
-    for (const std::size_t too_much : {std::size_t{1}, std::size_t{1000}, std::size_t{UINT32_MAX}, SIZE_MAX}) {
+    for (const std::size_t too_much :
+         {std::size_t{1}, std::size_t{1000}, std::size_t{UINT32_MAX}, SIZE_MAX}) {
         for (const bool has_segment : {false, true}) {
             CAPTURE(too_much);
             CAPTURE(has_segment);

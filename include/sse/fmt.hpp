@@ -154,6 +154,37 @@ struct fmt::formatter<sse::message> {
     }
 };
 
+// Declared where they are defined too, so that formatting one includes no header of the server.
+namespace sse {
+enum class resumption : unsigned char;
+enum class cursor_state : unsigned char;
+enum class session_end : unsigned char;
+
+namespace detail {
+
+/// Formats an enumerator by its name, which its header has a to_string() for.
+struct name_formatter : fmt::formatter<std::string_view> {
+    template <class Enum, class Context>
+    auto format(Enum value, Context& context) const {
+        return fmt::formatter<std::string_view>::format(to_string(value), context);
+    }
+};
+
+}  // namespace detail
+}  // namespace sse
+
+/// As its name: `resumed`.
+template <>
+struct fmt::formatter<sse::resumption> : sse::detail::name_formatter {};
+
+/// As its name: `following`.
+template <>
+struct fmt::formatter<sse::cursor_state> : sse::detail::name_formatter {};
+
+/// As its name: `timed_out`.
+template <>
+struct fmt::formatter<sse::session_end> : sse::detail::name_formatter {};
+
 /// As its message.
 template <>
 struct fmt::formatter<sse::error> : fmt::formatter<std::string_view> {

@@ -1,5 +1,5 @@
-// Parses or encodes a text of one shape and size, or drops a log of it, for linear.py to count the
-// instructions.
+// Parses or encodes a text of one shape and size, or publishes it, reads it from a log or drops it, for linear.py
+// to count the instructions.
 //
 //     linear                    lists the shapes, each behind the larger of its two sizes
 //     linear BYTES SHAPE
@@ -133,6 +133,91 @@ bool drop(std::string_view data) {
     return !data.empty() && old_news().stats().held_events == 0;
 }
 
+/// An event, and in the same segment one that the cursor does not want, whose type is long.
+bool read_before_long_type(std::string_view data) {
+    sse::channel news({.max_events = SIZE_MAX, .max_bytes = 1024 * mib});
+    for (int i = 0; i < 70; ++i) {  // the segments grow to 64 KiB, and the last has room for both
+        if (news.publish({.data = data.substr(0, kib)}).error) return false;
+    }
+    sse::cursor reader = news.subscribe({}, {.types = {"tick"}});
+    if (news.publish({.event = "tick", .data = data}).error || news.publish({.event = data}).error)
+        return false;
+    std::size_t bytes = 0;
+    for (; !reader.next_bytes().empty(); ++bytes) reader.consume(1);
+    return bytes > data.size() && reader.has_passed_over();
+}
+
+/// A long run of events that a cursor wants.
+bool read_types_bytewise(std::string_view data) {
+    sse::channel news({.max_events = SIZE_MAX, .max_bytes = 1024 * mib});
+    sse::cursor reader = news.subscribe({}, {.types = {"no", "neither", "tick"}});
+    for (std::string_view left = data; !left.empty(); left.remove_prefix(1)) {
+        if (news.publish({.event = "tick", .data = left.substr(0, 1)}).error) return false;
+    }
+    std::size_t bytes = 0;
+    for (; !reader.next_bytes().empty(); ++bytes) reader.consume(1);
+    return bytes > 40 * data.size() && reader.state() == sse::cursor_state::following;
+}
+
+/// The same for a log whose segments end while it is read, and where every other event is of another type.
+bool read_mixed_types_bytewise(std::string_view data) {
+    sse::channel news({.max_events = SIZE_MAX, .max_bytes = 1024 * mib});
+    sse::cursor reader = news.subscribe({}, {.types = {"tick"}});
+    for (std::size_t i = 0; i < data.size(); ++i) {
+        if (news.publish({.event = i % 3 == 0 ? "tock" : "tick", .data = data.substr(i, 1)}).error)
+            return false;
+        for (int taken = 0; taken < 20 && !reader.next_bytes().empty(); ++taken) reader.consume(1);
+    }
+    std::size_t bytes = 0;
+    for (; !reader.next_bytes().empty(); ++bytes) reader.consume(1);
+    return bytes > 0 && reader.state() == sse::cursor_state::following;
+}
+
+/// Two IDs that share a chain, in a table of up to so many: the caller's publisher may be unlucky too.
+std::string id_like(std::string_view other) {
+    constexpr std::uint64_t mask = 128 * kib - 1;
+    const sse::detail::hash_key& key = sse::detail::process_hash_key();
+    const std::uint64_t hash = sse::detail::sip_hash(other, key);
+    for (std::uint64_t number = 0;; ++number) {
+        std::string id = std::to_string(number);
+        if (((sse::detail::sip_hash(id, key) ^ hash) & mask) == 0) return id;
+    }
+}
+
+std::string make_ids(std::size_t size) {
+    std::string ids = "one " + id_like("one");
+    ids.resize(size, ' ');
+    return ids;
+}
+
+/// One event has an ID, very many have another of the same chain, and clients come back with either all the time.
+bool publish_two_ids(std::string_view ids) {
+    const std::string_view one = ids.substr(0, 3);
+    const std::string_view other = ids.substr(4, ids.find(' ', 4) - 4);
+    sse::channel news({.max_events = SIZE_MAX, .max_bytes = 1024 * mib});
+    if (news.publish({.data = "first", .id = one}).error) return false;
+    for (std::uint64_t number = 2; number <= ids.size() / 64; ++number) {
+        if (news.publish({.data = "x", .id = other}).error) return false;
+        const sse::cursor behind = news.subscribe(one);
+        const sse::cursor at_end = news.subscribe(other);
+        if (behind.resumption() != sse::resumption::resumed) return false;
+        if (at_end.resumption() != sse::resumption::resumed) return false;
+    }
+    return true;
+}
+
+/// The same by turns.
+bool publish_two_ids_by_turns(std::string_view ids) {
+    const std::string_view one = ids.substr(0, 3);
+    const std::string_view other = ids.substr(4, ids.find(' ', 4) - 4);
+    sse::channel news({.max_events = SIZE_MAX, .max_bytes = 1024 * mib});
+    for (std::size_t i = 0; i < ids.size() / 64; ++i) {
+        if (news.publish({.data = "x", .id = i % 2 == 0 ? one : other}).error) return false;
+        if (news.subscribe(one).resumption() != sse::resumption::resumed) return false;
+    }
+    return true;
+}
+
 struct shape {
     std::string_view name;
     std::size_t size;  // the larger of the two that are compared
@@ -157,6 +242,11 @@ constexpr shape shapes[] = {
     {"encode small messages", mib, make_letters, encode_small_messages},
     {"encode pieces of a byte", mib, make_letters, encode_pieces},
     {"drop all of a log", 64 * mib, make_log, drop},
+    {"a type byte by byte", 16 * kib, make_letters, read_types_bytewise},
+    {"before a long type", 16 * kib, make_letters, read_before_long_type},
+    {"types byte by byte", 16 * kib, make_letters, read_mixed_types_bytewise},
+    {"two IDs of one chain", mib, make_ids, publish_two_ids},
+    {"two IDs by turns", mib, make_ids, publish_two_ids_by_turns},
 };
 
 }  // namespace
