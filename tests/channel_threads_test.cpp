@@ -411,10 +411,27 @@ TEST_CASE("a subscriber to one type sees all events of that type while others co
             good.expect(seen == events, "all of the type");
         });
     }
+    // Others publish a few IDs of their own again and again, and come back with them.
+    subscribers.add([&] {
+        std::uint64_t found = 0;
+        cursor reader = news.subscribe({}, {.types = {"c"}});
+        while (reader.state() != cursor_state::ended) {
+            const std::string id = "own " + std::to_string(found % 3);
+            found += news.subscribe(id).resumption() == resumption::resumed;
+            reader.consume(reader.next_bytes().size());
+        }
+        good.expect(found > 0, "none of them was found");
+    });
     {
         crew authors;
         for (std::uint32_t who = 0; who < publishers; ++who)
             authors.add([&, who] { publish_all(news, good, who, events, who); });
+        authors.add([&] {
+            for (std::uint64_t i = 0; i < events / 10; ++i) {
+                const std::string id = "own " + std::to_string(i % 3);
+                good.expect(!news.publish({.event = "c", .data = "x", .id = id}).error, "publish");
+            }
+        });
     }
     news.close();
     subscribers.join();

@@ -33,17 +33,18 @@
 namespace sse {
 
 struct channel_options {
-    /// How many events the log keeps at most; 0 counts as 1. A subscriber that is more events behind loses some.
+    /// How many events the log keeps at most; 0 counts as 1. A subscriber that is more events behind loses
+    /// some.
     std::size_t max_events = 10'000;
 
     /// How much memory the log takes at most, in bytes: its events, and the tables by which it finds them.
     ///
-    /// A subscriber that reads nothing keeps one segment of the log besides: at most min(64 KiB, max_bytes / 8),
-    /// or one event that is larger. So `n` such subscribers may bring `held_bytes` to max_bytes + n * 64 KiB, or
-    /// to max_bytes + n times the largest event. When its cursor's `next_bytes()` is called, a subscriber that
-    /// has fallen behind gives the segment back. Only if it has consumed a part of an event does it keep
-    /// the rest: a copy if that is at most 4 KiB, or else the segment. So a server asks every session
-    /// (`session::next`) at least once a second, also one whose socket takes nothing.
+    /// A subscriber that reads nothing keeps one segment of the log besides: at most min(64 KiB, max_bytes /
+    /// 8), or one event that is larger. So `n` such subscribers may bring `held_bytes` to max_bytes + n * 64
+    /// KiB, or to max_bytes + n times the largest event. When its cursor's `next_bytes()` is called, a
+    /// subscriber that has fallen behind gives the segment back. Only if it has consumed a part of an event
+    /// does it keep the rest: a copy if that is at most 4 KiB, or else the segment. So a server asks every
+    /// session (`session::next`) at least once a second, also one whose socket takes nothing.
     std::size_t max_bytes = std::size_t{8} << 20;
 
     /// How long the log keeps an event; 0 for ever, within the bounds above.
@@ -57,11 +58,11 @@ struct channel_options {
     /// something that no other channel has, also after a restart. For those who must know the IDs beforehand.
     std::uint64_t epoch = 0;
 
-    /// Called without a lock, by the publishing thread, when there may be something to send, and by `close()`.
-    /// Called again only after a cursor's `next_bytes()` came back empty. It wakes an event loop, for example by
-    /// a write to an eventfd; if there are several loops, it wakes all of them. With a condition variable, count
-    /// the calls under its mutex, and wait until the count differs from the one before the cursor was asked: the
-    /// call may come between the two.
+    /// Called without a lock, by the publishing thread, when there may be something to send, and by
+    /// `close()`. Called again only after a cursor's `next_bytes()` came back empty. It wakes an event loop,
+    /// for example by a write to an eventfd; if there are several loops, it wakes all of them. With a
+    /// condition variable, count the calls under its mutex, and wait until the count differs from the one
+    /// before the cursor was asked: the call may come between the two.
     std::function<void()> wake_up{};
 };
 
@@ -70,7 +71,7 @@ enum class resumption : unsigned char {
     live,     ///< it came without one: what is published from now on, and the log first if `replay_to_new`
     resumed,  ///< all that followed that event
     gap,      ///< some of what followed has left the log: what is left of it
-    unknown,  ///< no event of this channel, or one with an ID of the caller's own that has left: `when_unknown`
+    unknown,  ///< no such event, or one with an ID of the caller's own that has left: see `when_unknown`
 };
 
 /// What a cursor's `next_bytes()` means when it is empty.
@@ -114,8 +115,8 @@ enum class when_unknown : unsigned char {
 };
 
 struct subscribe_options {
-    /// Only events of these types; if there are none, events of all types. `message` is the type of an event that
-    /// names none. A cursor that is behind has missed events of whatever type.
+    /// Only events of these types; if there are none, events of all types. `message` is the type of an event
+    /// that names none. A cursor that is behind has missed events of whatever type.
     std::vector<std::string> types{};
 
     /// Whether one that comes without a last event ID gets what is in the log already.
@@ -125,8 +126,14 @@ struct subscribe_options {
 };
 
 namespace detail {
+
 class log;
-}
+
+/// What a client dispatches. Not a message: of a braced list the compiler would not know which it is.
+template <class Event>
+concept received_event = std::derived_from<Event, event_view> || std::derived_from<Event, event>;
+
+}  // namespace detail
 
 /// What has become of a `publish`.
 class [[nodiscard]] publish_result {
@@ -151,8 +158,9 @@ struct channel_stats {
     std::uint64_t published = 0;    ///< events, ever
     std::uint64_t held_events = 0;  ///< in the log
 
-    /// Memory on the heap, in bytes: the log with its tables, and the segments and copies that subscribers keep
-    /// besides. Only the channel itself, some hundred bytes, and its cursors with their types are not counted.
+    /// Memory on the heap, in bytes: the log with its tables, and the segments and copies that subscribers
+    /// keep besides. Only the channel itself, some hundred bytes, and its cursors with their types are not
+    /// counted.
     std::size_t held_bytes = 0;
 
     std::size_t subscribers = 0;    ///< cursors
@@ -197,8 +205,7 @@ public:
             if (!result.error && is_reserved(each)) result.error = errc::id_reserved;
             if (!result.error && is_too_large(each)) result.error = errc::event_too_large;
             if (result.error) return result;
-            if (has_own_id(each))
-                static_cast<void>(process_hash_key());  // which may throw: before anything is published
+            if (has_own_id(each)) static_cast<void>(process_hash_key());  // throws before it is too late
         }
         {
             const std::lock_guard lock(mutex_);
@@ -385,8 +392,8 @@ private:
         return options_.make_ids && message.id && message.id->starts_with(prefix());
     }
 
-    /// Whether it does not fit by itself, with the smallest tables. It gets an ID, of the longest there is, or has
-    /// one of its own, which takes a chain.
+    /// Whether it does not fit by itself, with the smallest tables. It gets an ID, of the longest there is,
+    /// or has one of its own, which takes a chain.
     bool is_too_large(const message& message) const noexcept {
         const bool is_given_id = !message.id && options_.make_ids;
         const std::size_t id_size = is_given_id ? std::string_view("id: \n").size() + max_made_id_bytes : 0;
@@ -451,8 +458,8 @@ private:
         return is_number && !is_padded && number < next_ ? std::optional(number) : std::nullopt;
     }
 
-    /// IDs of the caller's own, by their hash. The chain leads from the latest event to those before, of which no
-    /// two have the same ID: else a few IDs that come again and again would make it long.
+    /// IDs of the caller's own, by their hash. The chain leads from the latest event to those before, of
+    /// which no two have the same ID: else a few IDs that come again and again would make it long.
     ///
     /// \pre there are chains
     std::uint64_t& chain_of(std::string_view id) noexcept {
@@ -555,8 +562,8 @@ private:
         return *segments_.back();
     }
 
-    /// For how many segments the list has room when it is made: twice as many as it holds. Until so many have left
-    /// again, they are only marked as having left.
+    /// For how many segments the list has room when it is made: twice as many as it holds. Until so many have
+    /// left again, they are only marked as having left.
     static std::size_t list_size(std::size_t segments) noexcept { return 2 * segments + 2; }
 
     /// \pre size is as `list_size` says, or 0 and there are no segments
@@ -656,7 +663,8 @@ private:
     std::atomic<std::size_t> subscribers_{0};
     std::atomic<std::uint64_t> fell_behind_{0};
     std::atomic<std::size_t> behind_{0};
-    // 1: a cursor has found nothing since the last wake-up. Not a bool: exchanging one needs libatomic on RISC-V.
+    // 1: a cursor has found nothing since the last wake-up. Not a bool: exchanging one needs libatomic on
+    // RISC-V.
     std::atomic<std::uint32_t> waiting_{0};
     std::atomic<bool> closed_{false};
 };
@@ -697,15 +705,15 @@ public:
     /// How many events, of whatever type, it has missed: at `resumption::gap`, or by the last `skip`.
     std::uint64_t missed() const noexcept { return missed_; }
 
-    /// The bytes that are next, of as many events as lie in a row: up to 64 KiB, or one event. If there are none,
-    /// `state()` says why. If what follows has left the log, an event that has been consumed in part is still
-    /// given to its end, and none is begun.
+    /// The bytes that are next, of as many events as lie in a row: up to 64 KiB, or one event. If there are
+    /// none, `state()` says why. If what follows has left the log, an event that has been consumed in part is
+    /// still given to its end, and none is begun.
     ///
     /// \post The view lives until the next call of a function of this cursor that is not const.
-    /// \complexity constant, and a short lock once a segment; with types, also linear in the events that it looks
-    ///             at the first time, and in the types for each
-    /// \throws std::bad_alloc, only if the end of an event that has left the log has to be copied: it can be called
-    ///         again
+    /// \complexity constant, and a short lock once a segment; with types, also linear in the events that it
+    ///             looks at the first time, and in the types for each
+    /// \throws std::bad_alloc, only if the end of an event that has left the log has to be copied: it can be
+    ///         called again
     std::string_view next_bytes() & SSE_LIFETIMEBOUND {
         bool has_armed = false;
         while (log_ != nullptr && state_ != cursor_state::ended) {
@@ -725,8 +733,8 @@ public:
     }
     void next_bytes() && = delete;
 
-    /// So many bytes from the front of the last `next_bytes()` have been sent; it may be in the midst of an event.
-    /// If that is more than is left of those, it counts as what is left.
+    /// So many bytes from the front of the last `next_bytes()` have been sent; it may be in the midst of an
+    /// event. If that is more than is left of those, it counts as what is left.
     void consume(std::size_t bytes) noexcept {
         if (run_end_ == 0) return;  // none have been given
         const std::uint32_t end = segment_->end_of(run_end_ - 1);
@@ -740,11 +748,12 @@ public:
     /// Whether a part of an event has been consumed. Whatever else is sent has to wait for its end.
     bool in_event() const noexcept { return segment_ != nullptr && offset_ != segment_->begin_of(index()); }
 
-    /// Whether events of other types have gone by since the last that was consumed: the client does not know of
-    /// these.
+    /// Whether events of other types have gone by since the last that was consumed: the client does not know
+    /// of these.
     bool has_passed_over() const noexcept { return has_passed_over_; }
 
-    /// Whether it has fallen behind, or will have at the end of the event that it is in. `state()` then says so.
+    /// Whether it has fallen behind, or will have at the end of the event that it is in. `state()` then says
+    /// so.
     bool mark_if_behind() noexcept {
         const std::uint64_t next = number_ + (in_event() ? 1 : 0);
         if (log_ == nullptr || next >= stop_ || next >= log_->first()) return false;
@@ -754,8 +763,8 @@ public:
 
     cursor_state state() const noexcept { return log_ == nullptr ? cursor_state::ended : state_; }
 
-    /// Goes on with the oldest event that is left, or with what is published from now on. In the midst of an event
-    /// it does nothing: the client needs the rest first.
+    /// Goes on with the oldest event that is left, or with what is published from now on. In the midst of an
+    /// event it does nothing: the client needs the rest first.
     ///
     /// \return how many events, of whatever type, have been passed over
     std::uint64_t skip(skip_to where = skip_to::oldest) {
@@ -770,8 +779,8 @@ public:
         if (log_ != nullptr) stop_ = detail::smaller(stop_, log_->next());
     }
 
-    /// The ID with which a client that has got all up to here would come back: that of the event before, or one
-    /// that stands for it. Empty if the channel makes none and that event has none or has left.
+    /// The ID with which a client that has got all up to here would come back: that of the event before, or
+    /// one that stands for it. Empty if the channel makes none and that event has none or has left.
     ///
     /// Sent as an `id` of its own, it lets a client resume that has not got an event yet.
     /// \throws std::bad_alloc
@@ -812,8 +821,8 @@ private:
         return false;
     }
 
-    /// Of an event that has left the log. A small rest does not keep the segment: it may be long before the client
-    /// reads on. The copy begins one byte before, so that it too is in the midst of an event.
+    /// Of an event that has left the log. A small rest does not keep the segment: it may be long before the
+    /// client reads on. The copy begins one byte before, so that it too is in the midst of an event.
     std::string_view rest_of_event() {
         const std::uint32_t end = segment_->end_of(index());
         if (end - offset_ <= max_copied_bytes && segment_->memory() > max_copy_memory) {
@@ -912,8 +921,8 @@ private:
     std::uint64_t stop_ = UINT64_MAX;     // the number of the first that does not come any more
     std::uint64_t missed_ = 0;
     std::uint32_t offset_ = 0;  // in the segment, of the byte that is next
-    // The events of the segment before this one have been given, from the next one on; all of them are wanted.
-    // 0: none have been.
+    // The events of the segment before this one have been given, from the next one on; all of them are
+    // wanted. 0: none have been.
     std::uint32_t run_end_ = 0;
     sse::resumption resumption_ = sse::resumption::live;
     cursor_state state_ = cursor_state::following;
@@ -923,11 +932,11 @@ private:
 
 /// A log of events, each encoded once for all subscribers, and bounded whatever they do.
 ///
-/// `publish` waits for no subscriber: the bytes stay where they are, and each cursor finds them there. The oldest
-/// events leave the log to make room; a cursor that has not read them by then is behind.
+/// `publish` waits for no subscriber: the bytes stay where they are, and each cursor finds them there. The
+/// oldest events leave the log to make room; a cursor that has not read them by then is behind.
 ///
-/// May be used by any thread, as may different cursors. An instance that nobody has published to has allocated only
-/// some hundred bytes, so there may be millions.
+/// May be used by any thread, as may different cursors. An instance that nobody has published to has
+/// allocated only some hundred bytes, so there may be millions.
 class channel {
 public:
     using time_point = std::chrono::steady_clock::time_point;
@@ -946,23 +955,24 @@ public:
 
     /// Adds an event after all others. One without data is sent, and no client dispatches it.
     ///
-    /// \param now for the bound on age: read from the clock if there is such a bound and this is absent. It does
-    ///        not go back whatever it is
-    /// \return what `encode_to` refuses; `errc::id_reserved` for an ID that begins as the channel's own do, if it
-    ///         makes any; `errc::event_too_large` for an event that would not fit into the log even by itself, or
-    ///         has a GiB; `errc::channel_closed`. The log is then as it was.
-    /// \throws std::bad_alloc: the event has not been published, but older ones may have made room. What `wake_up`
-    ///         throws: the event has been published. For the first ID of the caller's own in a process,
-    ///         std::system_error if the system gives no random bytes: the log is as it was
+    /// \param now for the bound on age: read from the clock if there is such a bound and this is absent. It
+    ///        does not go back whatever it is
+    /// \return what `encode_to` refuses; `errc::id_reserved` for an ID that begins as the channel's own do,
+    ///         if it makes any; `errc::event_too_large` for an event that would not fit into the log even by
+    ///         itself, or has a GiB; `errc::channel_closed`. The log is then as it was.
+    /// \throws std::bad_alloc: the event has not been published, but older ones may have made room. What
+    ///         `wake_up` throws: the event has been published. For the first ID of the caller's own in a
+    ///         process, std::system_error if the system gives no random bytes: the log is as it was
     /// \complexity linear in the bytes, whatever the number of subscribers. Once the log has been full, its
-    ///             oldest segment becomes its newest. Memory is then allocated only for events that take more than
-    ///             64 KiB or an eighth of `max_bytes`, if a cursor is still in that segment, or if several
-    ///             leave at once.
+    ///             oldest segment becomes its newest. Memory is then allocated only for events that take more
+    ///             than 64 KiB or an eighth of `max_bytes`, if a cursor is still in that segment, or if
+    ///             several leave at once.
     publish_result publish(const message& message, std::optional<time_point> now = {}) {
         return log_->publish({&message, 1}, now);
     }
 
-    /// Adds several events, with nothing between them and one wake-up: all of them, or none if one is refused.
+    /// Adds several events, with nothing between them and one wake-up: all of them, or none if one is
+    /// refused.
     ///
     /// The log is locked meanwhile, and a batch that is larger than its bounds leaves every cursor behind.
     /// \throws as for one event; but if memory runs out, the events before have been published, and nobody is
@@ -971,20 +981,19 @@ public:
         return log_->publish(messages, now);
     }
 
-    /// Adds an event as it was received elsewhere, an `event_view` or an `event`: its type and data. Its ID is of
-    /// another stream, so this channel makes one of its own, or none is sent.
+    /// Adds an event as it was received elsewhere, an `event_view` or an `event`: its type and data. Its ID
+    /// is of another stream, so this channel makes one of its own, or none is sent.
     ///
     /// \return, \throws, \complexity as for a message
-    template <class Event>
-    requires(std::derived_from<Event, event_view> || std::derived_from<Event, event>) publish_result
-        publish(const Event& event, std::optional<time_point> now = {}) {
+    template <detail::received_event Event>
+    publish_result publish(const Event& event, std::optional<time_point> now = {}) {
         message again = event;
         again.id.reset();
         return publish(again, now);
     }
 
-    /// A cursor after the event with that ID, or as its `resumption()` says. Nothing that is published meanwhile is
-    /// lost or comes twice.
+    /// A cursor after the event with that ID, or as its `resumption()` says. Nothing that is published
+    /// meanwhile is lost or comes twice.
     ///
     /// \param last_event_id as it came with the request; empty: none. Whatever it holds, it is no error.
     /// \complexity logarithmic in the segments. An ID is found by a hash whose key no client can know, and

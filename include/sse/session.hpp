@@ -30,20 +30,20 @@ enum class when_behind : unsigned char {
 
 /// Shared by any number of sessions, all of which it has to outlive.
 struct session_options {
-    /// The pause after which the client is asked to come back if the connection is lost, not below zero; nothing:
-    /// the client decides.
+    /// The pause after which the client is asked to come back if the connection is lost, not below zero;
+    /// nothing: the client decides.
     std::optional<milliseconds> retry{};
 
     /// The least number of bytes of the comment that comes first. Some old proxies hold the first 2 KiB back.
     std::size_t padding_bytes = 0;
 
-    /// Whether the client is told an ID if no event tells it its position: when it came without an ID, or with
-    /// one that is of no use; when it has skipped; and with the heartbeat, if there were only events of other
-    /// types. Whenever it is lost, it then resumes from there.
+    /// Whether the client is told an ID if no event tells it its position: when it came without an ID, or
+    /// with one that is of no use; when it has skipped; and with the heartbeat, if there were only events of
+    /// other types. Whenever it is lost, it then resumes from there.
     bool sends_position = true;
 
-    /// After so long without a byte a comment is sent: proxies cut what is silent, and only sending notices a peer
-    /// that is gone. 0 for none.
+    /// After so long without a byte a comment is sent: proxies cut what is silent, and only sending notices a
+    /// peer that is gone. 0 for none.
     milliseconds heartbeat{15'000};
 
     /// For how long bytes may wait for the socket to take them, from when `next` offers them first, or the
@@ -53,9 +53,9 @@ struct session_options {
 
     sse::when_behind when_behind = sse::when_behind::disconnect;
 
-    /// Gives the bytes that tell the client of a gap: whole events or comments, as `encode` writes them. `missed`
-    /// is the number of events, of whatever type, that the client will not receive; nothing if that is not known,
-    /// because the client came with an unknown ID.
+    /// Gives the bytes that tell the client of a gap: whole events or comments, as `encode` writes them.
+    /// `missed` is the number of events, of whatever type, that the client will not receive; nothing if that
+    /// is not known, because the client came with an unknown ID.
     std::function<std::string(std::optional<std::uint64_t> missed)> gap{};
 
     // When draining
@@ -82,11 +82,11 @@ enum class session_end : unsigned char {
     kicked,     ///< by `kick`
 };
 
-/// Whether the stream ended in good order: after a whole event, and with nothing unsent that was to be sent. A server
-/// may then write the last chunk, or else it cuts the connection so that the client knows.
+/// Whether the stream ended in good order: after a whole event, and with nothing unsent that was to be sent.
+/// A server may then write the last chunk, or else it cuts the connection so that the client knows.
 ///
-/// A session that drains ends so too if events had left the log before it could send them: the farewell asks the
-/// client to come back, which it does with the ID of the last event that it got.
+/// A session that drains ends so too if events had left the log before it could send them: the farewell asks
+/// the client to come back, which it does with the ID of the last event that it got.
 constexpr bool is_complete(session_end end) noexcept {
     return end == session_end::closed || end == session_end::drained;
 }
@@ -118,8 +118,8 @@ constexpr std::string_view to_string(session_end value) noexcept {
 ///         session.sent(static_cast<std::size_t>(size), now);
 ///     }
 ///
-/// Takes some 200 bytes; besides, while they are sent, the head and what the options give. A server calls `next` at
-/// least once a second, also if the socket takes nothing: see `channel_options::max_bytes`.
+/// Takes some 200 bytes; besides, while they are sent, the head and what the options give. A server calls
+/// `next` at least once a second, also if the socket takes nothing: see `channel_options::max_bytes`.
 ///
 /// \pre one thread at a time
 class session {
@@ -139,8 +139,8 @@ public:
         std::optional<time_point> until{};  ///< when to ask again at the latest
     };
 
-    /// \param head what goes first, such as the head of a response by `write_head`; empty if the server has sent
-    ///        that. It is sent as it is: with chunked coding, the caller has to wrap what `next` gives.
+    /// \param head what goes first, such as the head of a response by `write_head`; empty if the server has
+    ///        sent that. It is sent as it is: with chunked coding, the caller has to wrap what `next` gives.
     /// \pre what `gap` gives ends with a line end, as for `next`: or else it would spoil what follows
     /// \throws std::bad_alloc, what `gap` throws, and std::system_error if `retry` is negative
     session(const session_options& options, sse::cursor cursor, std::string head, time_point now)
@@ -161,8 +161,8 @@ public:
 
     /// \param now does not go back
     /// \return what to do
-    /// \throws std::bad_alloc, and what `gap` and `farewell` throw. The session may have lost what these were to
-    ///         say: end it
+    /// \throws std::bad_alloc, and what `gap` and `farewell` throw. The session may have lost what these were
+    ///         to say: end it
     [[nodiscard]] task next(time_point now) & {
         given_ = 0;
         const task result = what_next(now);
@@ -171,8 +171,8 @@ public:
     }
     void next(time_point) && = delete;
 
-    /// So many of the bytes that `next` gave, from their front, have been sent. If that is more than is left of those,
-    /// it counts as what is left.
+    /// So many of the bytes that `next` gave, from their front, have been sent. If that is more than is left
+    /// of those, it counts as what is left.
     void sent(std::size_t bytes, time_point now) noexcept {
         bytes = detail::smaller(bytes, given_);
         if (bytes == 0) return;
@@ -259,8 +259,8 @@ private:
         }
         auto timeout = detail::after(offered_at_, options_->send_timeout);
         if (timeout && now >= *timeout) {
-            // If what was offered has left the log, the client has been asked for nothing since: it has all of its
-            // time again, once.
+            // If what was offered has left the log, the client has been asked for nothing since: it has all
+            // of its time again, once.
             if (!has_waited_ || was_spared_) return finish(session_end::timed_out);
             was_spared_ = true;
             offered_at_ = now;
@@ -269,8 +269,8 @@ private:
         return {step::send, bytes, earlier(timeout)};
     }
 
-    /// Whether it ends at once if it falls behind. It does not wait for what the client has not taken yet: this
-    /// may be reading nothing at all.
+    /// Whether it ends at once if it falls behind. It does not wait for what the client has not taken yet:
+    /// this may be reading nothing at all.
     bool ends_when_behind() const noexcept {
         return !is_draining_ && options_->when_behind == sse::when_behind::disconnect;
     }

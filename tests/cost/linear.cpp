@@ -1,5 +1,5 @@
-// Parses or encodes a text of one shape and size, or publishes it, reads it from a log or drops it, for linear.py
-// to count the instructions.
+// Parses or encodes a text of one shape and size, or publishes it, reads it from a log or drops it, for
+// linear.py to count the instructions.
 //
 //     linear                    lists the shapes, each behind the larger of its two sizes
 //     linear BYTES SHAPE
@@ -190,7 +190,8 @@ std::string make_ids(std::size_t size) {
     return ids;
 }
 
-/// One event has an ID, very many have another of the same chain, and clients come back with either all the time.
+/// One event has an ID, very many have another of the same chain, and clients come back with either all the
+/// time.
 bool publish_two_ids(std::string_view ids) {
     const std::string_view one = ids.substr(0, 3);
     const std::string_view other = ids.substr(4, ids.find(' ', 4) - 4);

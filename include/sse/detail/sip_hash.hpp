@@ -62,8 +62,8 @@ constexpr std::uint64_t sip_hash(std::string_view text, const hash_key& key) noe
 
 /// A key that nobody can know.
 ///
-/// \throws std::system_error with `errc::source_failed` if the system gives no random bytes; elsewhere than on
-///         Linux what std::random_device throws
+/// \throws std::system_error with `errc::source_failed` if the system gives no random bytes; elsewhere than
+///         on Linux what std::random_device throws
 inline hash_key draw_hash_key() {
     hash_key key;
 #if defined(__linux__)
