@@ -1687,6 +1687,35 @@ TEST_CASE("no lock is held in the hook: it may use the channel") {
     CHECK(reader.state() == cursor_state::ended);
 }
 
+TEST_CASE("the hook may destroy the channel, and throw then") {
+    for (const bool closes : {false, true}) {
+        for (const bool throws : {false, true}) {
+            for (const bool has_cursor : {false, true}) {
+                std::unique_ptr<channel> news;
+                int woken = 0;
+                news = std::make_unique<channel>(sse::channel_options{
+                    .wake_up = [&, text = std::string(100, 'x'), number = std::make_shared<int>(1)] {
+                        news.reset();
+                        woken += *number;  // what it holds is still there
+                        if (throws) throw std::runtime_error(text);
+                    }});
+                cursor reader = news->subscribe();
+                CHECK(reader.next_bytes().empty());
+                if (!has_cursor) reader = cursor();
+                const auto wake = [&] {
+                    if (closes) news->close();
+                    else static_cast<void>(news->publish({.data = "1"}));
+                };
+                if (throws) CHECK_THROWS_AS(wake(), std::runtime_error);
+                else wake();
+                CHECK(woken == 1);
+                CHECK(rest(reader) == (has_cursor && !closes ? "1" : ""));
+                CHECK(reader.state() == cursor_state::ended);
+            }
+        }
+    }
+}
+
 TEST_CASE("what the hook throws passes through publish, and the event is published") {
     bool throws = true;
     channel news({.epoch = epoch, .wake_up = [&] {

@@ -62,7 +62,8 @@ struct channel_options {
     /// `close()`. Called again only after a cursor's `next_bytes()` came back empty. It wakes an event loop,
     /// for example by a write to an eventfd; if there are several loops, it wakes all of them. With a
     /// condition variable, count the calls under its mutex, and wait until the count differs from the one
-    /// before the cursor was asked: the call may come between the two.
+    /// before the cursor was asked: the call may come between the two. It may use the channel, and destroy
+    /// it.
     std::function<void()> wake_up{};
 };
 
@@ -234,13 +235,15 @@ public:
         return !was_closed;
     }
 
-    void wake_up() const {
+    void wake_up() {
+        const share alive(*this);
         if (options_.wake_up) options_.wake_up();
     }
 
     void wake_waiting() {
         if (waiting_.load(std::memory_order_seq_cst) == 0) return;
         if (waiting_.exchange(0, std::memory_order_seq_cst) == 0) return;
+        const share alive(*this);
         struct guard {  // a hook that throws has woken nobody
             std::atomic<std::uint32_t>& waiting;
             bool returned = false;
@@ -362,6 +365,16 @@ public:
     void count_gone() noexcept { subscribers_.fetch_sub(1, std::memory_order_relaxed); }
 
 private:
+    /// Keeps the log, and with it the hook, while the hook runs: that may destroy the channel.
+    struct share {
+        explicit share(log& log) noexcept : kept(log) { kept.add_owner(); }
+        share(const share&) = delete;
+        share& operator=(const share&) = delete;
+        ~share() { kept.drop_owner(); }
+
+        log& kept;
+    };
+
     static constexpr std::size_t epoch_size = 12;
     static constexpr std::size_t max_made_id_bytes = epoch_size + 1 + 20;
     static constexpr std::uint64_t unchained = UINT64_MAX;

@@ -55,7 +55,7 @@ struct session_options {
 
     /// Gives the bytes that tell the client of a gap: whole events or comments, as `encode` writes them.
     /// `missed` is the number of events, of whatever type, that the client will not receive; nothing if that
-    /// is not known, because the client came with an unknown ID.
+    /// is not known, because the client came with an unknown ID. It does not use the session.
     std::function<std::string(std::optional<std::uint64_t> missed)> gap{};
 
     // When draining
