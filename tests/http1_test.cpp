@@ -1200,7 +1200,9 @@ TEST_CASE("a request is written with Host, its fields, its length where it needs
             "GET / HTTP/1.1\r\nHost: h\r\nA: b\r\nContent-Length: 2\r\n\r\nab");
     written(make_request("POST", "/"), "POST / HTTP/1.1\r\nHost: h\r\nA: b\r\nContent-Length: 0\r\n\r\n");
     written(make_request("PUT", "/"), "PUT / HTTP/1.1\r\nHost: h\r\nA: b\r\nContent-Length: 0\r\n\r\n");
+    written(make_request("PATCH", "/"), "PATCH / HTTP/1.1\r\nHost: h\r\nA: b\r\nContent-Length: 0\r\n\r\n");
     written(make_request("DELETE", "/"), "DELETE / HTTP/1.1\r\nHost: h\r\nA: b\r\n\r\n");
+    written(make_request("OPTIONS", "/"), "OPTIONS / HTTP/1.1\r\nHost: h\r\nA: b\r\n\r\n");
     const std::string large(5000, 'x');
     written(make_request("POST", "/", large),
             "POST / HTTP/1.1\r\nHost: h\r\nA: b\r\nContent-Length: 5000\r\n\r\n" + large);

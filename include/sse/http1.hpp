@@ -690,10 +690,17 @@ inline std::string to_hex(std::size_t value) {
     return {digits.data(), std::to_chars(digits.data(), digits.data() + digits.size(), value, 16).ptr};
 }
 
+/// Whether a request says how long its body is, be it empty: if the method gives a body a meaning.
+/// \spec RFC 9110, section 8.6
+inline bool has_content(const request& request) noexcept {
+    const std::string_view method = request.method;
+    return !request.body.empty() || method == "POST" || method == "PUT" || method == "PATCH";
+}
+
 }  // namespace detail
 
-/// Writes a request with its body: the request line, Host, the request's own fields, Content-Length where
-/// there is a body or the method is POST or PUT.
+/// Writes a request with its body: the request line, Host, the request's own fields, Content-Length if there
+/// is a body or the method is POST, PUT or PATCH.
 ///
 /// A Host field of the request's own takes the place of the URL's host; a Content-Length or Transfer-Encoding
 /// of its own is left out, for it is known here what is true.
@@ -709,7 +716,6 @@ template <class Sink>
     if (const sse::error refused = detail::check(request)) return refused;
     std::string host = authority(request.url);
     if (const auto own = find_header(request.headers, "Host")) host = *own;
-    const bool has_length = !request.body.empty() || request.method == "POST" || request.method == "PUT";
     const std::string length = std::to_string(request.body.size());
     return detail::write_through(sink, [&](auto& output) {
         detail::put_parts(output, request.method, " ", request.url.target, " HTTP/1.1\r\n");
@@ -717,7 +723,7 @@ template <class Sink>
         for (const auto& [name, value] : request.headers) {
             if (!detail::is_written_apart(name)) detail::put_parts(output, name, ": ", value, "\r\n");
         }
-        if (has_length) detail::put_parts(output, "Content-Length: ", length, "\r\n");
+        if (detail::has_content(request)) detail::put_parts(output, "Content-Length: ", length, "\r\n");
         detail::put_parts(output, "\r\n", request.body);
     });
 }
