@@ -52,6 +52,7 @@ constexpr row failures[] = {
     {errc::tls_unavailable, "url", std::errc::protocol_not_supported},
     {errc::connection_ended, "connection", std::errc::connection_reset},
     {errc::timed_out, "connection", std::errc::timed_out},
+    {errc::already_running, "run", std::errc::operation_in_progress},
     {errc::http_malformed, "http", std::errc::bad_message},
     {errc::http_head_too_large, "http", std::errc::message_size},
     {errc::http_framing, "http", std::errc::bad_message},

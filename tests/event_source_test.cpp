@@ -1,6 +1,8 @@
 // The machine alone: time and randomness are passed in, nothing is connected to, nobody sleeps.
 #include <sse/event_source.hpp>
 
+#include "support/death.hpp"
+
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -16,6 +18,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -60,6 +63,12 @@ struct client {
         return code.message();
     }
 
+    /// So that what comes next may belong to an attempt before this one.
+    void give_up_one_attempt() {
+        REQUIRE(connect() != nullptr);
+        source.restart();
+    }
+
     /// Lets time pass up to the next attempt. \return the request, or nullptr where there is none
     const sse::request* connect() {
         for (;;) {
@@ -95,6 +104,10 @@ std::string value_of(const sse::request* request, std::string_view name) {
     REQUIRE(request != nullptr);
     return std::string(sse::find_header(request->headers, name).value_or("(none)"));
 }
+
+// Listeners and the loop refer to it.
+static_assert(!std::is_copy_constructible_v<event_source> && !std::is_copy_assignable_v<event_source>);
+static_assert(!std::is_move_constructible_v<event_source> && !std::is_move_assignable_v<event_source>);
 
 // A point in time that is some milliseconds away: also where the clock counts from later than now, and where
 // the clock ends before.
@@ -235,6 +248,7 @@ TEST_CASE("each input is of use in the states where it makes sense, and is ignor
             CAPTURE(each.name);
             CAPTURE(states[from].name);
             client it({});
+            it.give_up_one_attempt();
             states[from].reach(it);
             CHECK(it.source.ready_state() == states[from].ready_state);
             const bool was_told = each.lead_to[from] != std::string_view(states[from].name);
@@ -275,6 +289,72 @@ TEST_CASE("the table of transitions has no way but those") {
     }
 }
 
+TEST_CASE("what cannot be late is asserted: it is a mistake of the loop" *
+          doctest::skip(!test::has_asserts)) {
+    const std::vector<std::function<void(client&)>> reports = {
+        [](client& it) { it.accept(); }, [](client& it) { it.send("data: x\n\n"); },
+        [](client& it) { it.end(); }, [](client& it) { it.refuse(); },
+        [](client& it) { it.source.handle_fatal_error(sse::errc::tls_unavailable); }};
+    for (const auto& report : reports) {
+        client unasked({});
+        CHECK(test::is_asserted([&] { report(unasked); }));
+        unasked.source.close();
+        CHECK(test::is_asserted([&] { report(unasked); }));
+        client asked({});
+        asked.give_up_one_attempt();
+        CHECK_FALSE(test::is_asserted([&] { report(asked); }));
+    }
+    client it({});
+    REQUIRE(it.connect() != nullptr);
+    CHECK(test::is_asserted([&] { it.send("data: x\n\n"); }));  // before the response
+    CHECK_FALSE(test::is_asserted([&] { it.end(); }));
+    it.accept();
+    CHECK(test::is_asserted([&] { it.accept(); }));  // once more
+    CHECK_FALSE(test::is_asserted([&] { it.send("data: x\n\n"); }));
+    it.end();
+    CHECK_FALSE(test::is_asserted([&] { it.send("data: x\n\n"); }));
+    REQUIRE(it.connect() != nullptr);
+    CHECK_FALSE(test::is_asserted([&] { it.send("data: x\n\n"); }));  // they may be of the first response
+    it.accept();
+    CHECK_FALSE(test::is_asserted([&] { it.accept(); }));
+    CHECK_FALSE(test::is_asserted([&] { event_source unused({.url = "http://a/"}); }));
+}
+
+TEST_CASE("no source is destroyed inside its own listener or hook" * doctest::skip(!test::has_asserts)) {
+    for (const bool by_hook : {false, true}) {
+        CAPTURE(by_hook);
+        client* doomed = nullptr;
+        const auto destroy = [&] { doomed->source.~event_source(); };
+        client it({.is_terminal = [&](const sse::event_view&) {
+            if (by_hook) destroy();
+            return false;
+        }});
+        doomed = &it;
+        if (!by_hook) it.source.on_message([&](const event_source::event_view&) { destroy(); });
+        it.connect_and_accept();
+        CHECK(test::is_asserted([&] { it.send("data: x\n\n"); }));
+    }
+}
+
+TEST_CASE("whether bytes are of use is told") {
+    client it({});
+    CHECK_FALSE(it.source.is_reading());
+    REQUIRE(it.connect() != nullptr);
+    CHECK(it.source.is_reading());
+    it.answer(302, {{"Location", "/b"}});
+    CHECK_FALSE(it.source.is_reading());
+    it.connect_and_accept();
+    CHECK(it.source.is_reading());
+    it.end();
+    CHECK_FALSE(it.source.is_reading());
+    it.connect_and_accept();
+    it.source.restart();
+    CHECK_FALSE(it.source.is_reading());
+    it.connect_and_accept();
+    it.source.close();
+    CHECK_FALSE(it.source.is_reading());
+}
+
 TEST_CASE("what another attempt could not mend is final") {
     client it({});
     it.connect_and_accept();
@@ -311,6 +391,21 @@ TEST_CASE("only a stream that stayed up ends a row of failures") {
     it.now += 10s;
     it.end();
     CHECK(it.source.failures() == 1);
+}
+
+TEST_CASE("an attempt that never opens is not stable, however long a stream before it was open") {
+    client it({.backoff = {.stable_after = 10s}, .max_attempts = 3});
+    it.connect_and_accept();
+    it.now += 1h;
+    it.end();
+    CHECK(it.source.failures() == 1);
+    for (std::uint32_t failures = 2; failures <= 3; ++failures) {
+        REQUIRE(it.connect() != nullptr);
+        it.now += 1min;
+        it.refuse();
+        CHECK(it.source.failures() == failures);
+    }
+    CHECK(it.connect() == nullptr);
 }
 
 TEST_CASE("a server that closes at once, for ever, with retry: 0, meets patience") {
@@ -500,6 +595,88 @@ TEST_CASE("credentials and secrets stay with their origin") {
     }
 }
 
+TEST_CASE("the usual names of secrets are known, in any case, and those of other headers are no secrets") {
+    const strings secret = {"Authorization",
+                            "Proxy-Authorization",
+                            "X-Forwarded-Authorization",
+                            "Authentication",
+                            "X-Auth",
+                            "Cookie",
+                            "Host",
+                            "X-API-Key",
+                            "Api-Key",
+                            "apikey",
+                            "X-Api-Token",
+                            "X-Api-Secret",
+                            "X-Auth-Token",
+                            "X-Auth-Key",
+                            "X-Access-Token",
+                            "X-Access-Key",
+                            "Access-Token",
+                            "Token",
+                            "X-Token",
+                            "X-Session-Token",
+                            "X-Session-Id",
+                            "Mcp-Session-Id",
+                            "X-CSRF-Token",
+                            "X-XSRF-TOKEN",
+                            "X-CSRFToken",
+                            "X-Goog-Api-Key",
+                            "x-amz-security-token",
+                            "x-amz-signature",
+                            "X-Vault-Token",
+                            "Private-Token",
+                            "Job-Token",
+                            "X-Gitlab-Token",
+                            "X-Functions-Key",
+                            "Ocp-Apim-Subscription-Key",
+                            "X-Shopify-Access-Token",
+                            "xi-api-key",
+                            "X-RapidAPI-Key",
+                            "X-Subject-Token",
+                            "DD-API-KEY",
+                            "DD-APPLICATION-KEY",
+                            "CF-Access-Client-Secret",
+                            "X-MBX-APIKEY",
+                            "X-Hasura-Admin-Secret",
+                            "X-Password",
+                            "X-JWT",
+                            "X-Client-Credential",
+                            "X-Credentials",
+                            "X-Session",
+                            "X-CSRF",
+                            "X-XSRF"};
+    sse::event_source_options options;
+    for (const std::string& name : secret) options.headers.push_back({name, "secret"});
+    const strings plain = {"Accept",        "Accept-Language", "Cache-Control", "Content-Type",
+                           "Last-Event-ID", "Origin",          "Referer",       "User-Agent",
+                           "X-Request-Id",  "X-Keys",          "X-Tokens-Max",  "Authority",
+                           "key-id"};
+    for (const std::string& name : plain) options.headers.push_back({name, "plain"});
+    client it(std::move(options));
+    REQUIRE(it.connect() != nullptr);
+    it.answer(307, {{"Location", "/same"}});
+    const sse::request* request = it.connect();
+    for (const std::string& name : secret) CHECK(value_of(request, name) == "secret");
+    it.answer(307, {{"Location", "http://a.example:81/"}});
+    request = it.connect();
+    for (const std::string& name : secret) {
+        CAPTURE(name);
+        CHECK(sse::is_secret_header(name));
+        CHECK(value_of(request, name) == "(none)");
+        std::string upper;
+        for (const char byte : name)
+            upper += static_cast<char>(byte >= 'a' && byte <= 'z' ? byte - 'a' + 'A' : byte);
+        CHECK(sse::is_secret_header(upper));
+    }
+    for (const std::string& name : plain) {
+        CAPTURE(name);
+        CHECK_FALSE(sse::is_secret_header(name));
+        CHECK(value_of(request, name) == "plain");
+    }
+    CHECK_FALSE(sse::is_secret_header(""));
+}
+
 TEST_CASE("a POST keeps its body where the redirect says so, and else becomes a GET") {
     struct row {
         int status;
@@ -604,10 +781,50 @@ TEST_CASE("an ID that no header can carry is not sent, and one that is too long 
     it.accept();
     it.send("data: c\n\n");
     CHECK(it.log.back() == "message c  http://a.example");
+}
 
-    client begun({.last_event_id = "01234567890", .max_last_event_id_bytes = 10});
-    CHECK(begun.source.last_event_id().empty());
-    CHECK(value_of(begun.connect(), "Last-Event-ID") == "(none)");
+TEST_CASE("an ID that cannot be sent back is told, and the stream goes on") {
+    for (const std::string& id : {std::string("0123456789x"), std::string("a\tb"), std::string("\x01"),
+                                  std::string("a\x7F"), std::string(" a"), std::string("a ")}) {
+        CAPTURE(id);
+        client it({.max_last_event_id_bytes = 10});
+        it.source.on_unsendable_id(
+            [&](std::string_view unsendable) { it.log.push_back(fmt::format("unsendable {}", unsendable)); });
+        it.connect_and_accept();
+        it.send("id: 0123456789\n\n");  // which can be sent
+        CHECK(it.take_log() == strings{"open"});
+        it.send("id: " + id + "\ndata: 2\n\ndata: 3\n\nid\ndata: 4\n\nid: 5\ndata: 5\n\n");
+        CHECK(it.log == strings{"unsendable " + id, "message 2 " + id + " http://a.example",
+                                "message 3 " + id + " http://a.example", "message 4  http://a.example",
+                                "message 5 5 http://a.example"});
+        it.take_log();
+        it.send("id: " + id + "\n\n");  // without an event, too
+        CHECK(it.log == strings{"unsendable " + id});
+    }
+}
+
+TEST_CASE("who is told of an ID that cannot be sent back may close, restart, and throw") {
+    for (const char deed : {'c', 'r', 't'}) {
+        CAPTURE(deed);
+        client it({.max_last_event_id_bytes = 2});
+        int told = 0;
+        it.source.on_unsendable_id([&](std::string_view) {
+            ++told;
+            if (deed == 'c') it.source.close();
+            if (deed == 'r') it.source.restart();
+            if (deed == 't') throw std::runtime_error("bad");
+        });
+        it.source.on_unsendable_id([&](std::string_view) { ++told; });
+        it.source.on_unsendable_id(nullptr);
+        it.connect_and_accept();
+        const std::string_view bytes = "id: 1\n\nid: 123\ndata: x\n\nid: 456\ndata: y\n\n";
+        if (deed == 't') CHECK_THROWS_AS(it.send(bytes), std::runtime_error);
+        else it.send(bytes);
+        CHECK(told == 1);
+        CHECK(it.log == strings{"open"});
+        CHECK((it.connect() == nullptr) == (deed == 'c'));
+        CHECK(it.source.last_event_id() == "1");  // the event behind it is asked for again
+    }
 }
 
 TEST_CASE("an ID from an earlier run is sent at once") {
@@ -634,6 +851,39 @@ TEST_CASE("wrong options are named when the source is made") {
     CHECK(check({.url = "http://a/", .last_event_id = "a\nb"}) == sse::errc::last_event_id_invalid);
     CHECK(check({.url = "http://a/", .last_event_id = "abc", .max_event_bytes = 2}) ==
           sse::errc::last_event_id_invalid);
+    CHECK(check({.url = "http://a/", .last_event_id = "abc", .max_last_event_id_bytes = 2}) ==
+          sse::errc::last_event_id_invalid);  // it would never be sent
+    CHECK(check({.url = "http://a/", .last_event_id = "abc", .max_last_event_id_bytes = 3}) == sse::errc::ok);
+    CHECK(check({.url = "http://a/", .max_last_event_id_bytes = 0}) == sse::errc::ok);
+}
+
+TEST_CASE("the defaults are those that the documents name") {
+    const sse::event_source_options options;
+    CHECK(options.method == "GET");
+    CHECK(options.body.empty());
+    CHECK(options.headers.empty());
+    CHECK_FALSE(options.renew_headers);
+    CHECK_FALSE(options.with_credentials);
+    CHECK(options.secret_headers.empty());
+    CHECK(options.last_event_id.empty());
+    CHECK(options.max_last_event_id_bytes == 4096);
+    CHECK(options.policy(200, "text/event-stream") == sse::response_action::open);
+    CHECK(options.policy(503, "") == sse::response_action::fail);
+    CHECK(options.max_attempts == 0);
+    CHECK(options.max_redirects == 20);
+    CHECK(options.response_timeout == 30s);
+    CHECK(options.idle_timeout == 0s);
+    CHECK(options.reconnect_at_end);
+    CHECK(options.unfinished_event == sse::unfinished_event::discard);
+    CHECK_FALSE(options.is_terminal);
+    CHECK(options.max_event_bytes == std::size_t{16} << 20);
+    CHECK(options.invalid_utf8 == sse::invalid_utf8::replace);
+    CHECK_FALSE(options.random);
+    CHECK(options.backoff.reconnection_time == 3s);
+    CHECK(options.backoff.max_first_jitter == 1s);
+    CHECK(options.backoff.max_jitter == 30s);
+    CHECK(options.backoff.max_reconnection_time == 24h);
+    CHECK(options.backoff.stable_after == 10s);
 }
 
 // What is read
@@ -874,9 +1124,11 @@ TEST_CASE("the loop's functions do nothing inside a listener or a hook, whatever
             it.source.on_comment([&](std::string_view) { act(place::comment); });
             it.source.on_retry([&](sse::milliseconds) { act(place::retry); });
             try {
-                if (it.connect() != nullptr) it.accept();
-                it.send(": c\nretry: 5\nid: 7\ndata: two\ndata: lines\n\ndata: half");
-                it.end();
+                if (it.connect() != nullptr) {
+                    it.accept();
+                    it.send(": c\nretry: 5\nid: 7\ndata: two\ndata: lines\n\ndata: half");
+                    it.end();
+                }
             } catch (const std::runtime_error&) {
                 CHECK(deed == 't');
             }
@@ -1047,6 +1299,22 @@ TEST_CASE("a listener that throws loses the stream, not the source") {
     it.accept();
     it.send("id: 2\ndata: found\n\n");
     CHECK(it.log.back() == "message found 2 http://a.example");
+}
+
+TEST_CASE("a policy that throws loses the attempt, not the source") {
+    bool throws = true;
+    client it({.policy = [&](int status, std::string_view type) {
+        if (std::exchange(throws, false)) throw std::runtime_error("bad");
+        return sse::standard_action(status, type);
+    }});
+    REQUIRE(it.connect() != nullptr);
+    CHECK_THROWS_AS(it.accept(), std::runtime_error);
+    it.send("data: of whom nobody knows what it is\n\n");
+    CHECK(it.source.next(it.now).step == event_source::step::wait);
+    CHECK(it.source.failures() == 1);
+    it.connect_and_accept();
+    it.send("data: x\n\n");
+    CHECK(it.log == strings{"open", "message x  http://a.example"});
 }
 
 TEST_CASE("a listener that closes the source, and then throws, leaves it closed") {

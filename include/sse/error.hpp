@@ -46,6 +46,7 @@ enum class errc {
     tls_unavailable,         ///< client: the URL is https, and the adapter has no TLS
     connection_ended,        ///< client: the response is complete, or the connection was closed
     timed_out,               ///< client: silent for longer than `response_timeout` or `idle_timeout`
+    already_running,         ///< client: `run` inside a run, or a listener, of the same source
     http_malformed,          ///< http1: a start line, a field or a chunk is not as HTTP/1.1 has it
     http_head_too_large,     ///< http1: a head exceeds `max_head_bytes` or `max_headers`
     http_framing,            ///< http1: fields contradict each other on where the body ends
@@ -87,6 +88,7 @@ constexpr std::string_view describe(errc code) noexcept {
         case errc::tls_unavailable: return "url: https, for which this adapter has no TLS";
         case errc::connection_ended: return "connection: ended";
         case errc::timed_out: return "connection: silent for too long";
+        case errc::already_running: return "run: the event source is running already";
         case errc::http_malformed: return "http: a start line, header or chunk is not as HTTP/1.1 has it";
         case errc::http_head_too_large: return "http: larger than max_head_bytes or max_headers allows";
         case errc::http_framing: return "http: the headers contradict each other on where the body ends";
@@ -104,7 +106,7 @@ constexpr std::string_view describe(errc code) noexcept {
 ///
 /// Its codes compare equal to the std::errc nearest in meaning (`invalid_argument`, `message_size`,
 /// `no_buffer_space`, `io_error`, `bad_message`, `protocol_error`, `protocol_not_supported`,
-/// `connection_reset`, `timed_out`, `operation_not_permitted`, `broken_pipe`).
+/// `connection_reset`, `timed_out`, `operation_not_permitted`, `operation_in_progress`, `broken_pipe`).
 const std::error_category& category() noexcept;
 
 std::error_code make_error_code(errc code) noexcept;
@@ -217,6 +219,7 @@ public:
             case errc::connection_ended:
             case errc::http_cut_off: return std::errc::connection_reset;
             case errc::timed_out: return std::errc::timed_out;
+            case errc::already_running: return std::errc::operation_in_progress;
             case errc::buffer_too_small: return std::errc::no_buffer_space;
             case errc::sink_failed:
             case errc::source_failed: return std::errc::io_error;

@@ -7,6 +7,7 @@
 
 #include "backoff.hpp"
 #include "detail/after.hpp"
+#include "detail/macros.hpp"
 #include "detail/raise.hpp"
 #include "error.hpp"
 #include "event.hpp"
@@ -14,6 +15,7 @@
 #include "parser.hpp"
 
 #include <array>
+#include <cassert>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -30,6 +32,23 @@ namespace sse {
 
 /// The browser's three. Waiting to connect again is connecting, too.
 enum class ready_state : unsigned char { connecting = 0, open = 1, closed = 2 };
+
+/// Whether a header is for the origin alone to which it was sent, judged by its name: it is Host, or ends, in
+/// any case, in one of `key`, `token`, `secret`, `password`, `signature`, `auth`, `authorization`,
+/// `authentication`, `credential`, `credentials`, `cookie`, `csrf`, `xsrf`, `jwt`, `session` or `session-id`.
+///
+/// So these are: Authorization, Cookie, Proxy-Authorization, X-API-Key, X-Goog-Api-Key, xi-api-key,
+/// Ocp-Apim-Subscription-Key, X-Functions-Key, X-Auth-Token, X-Amz-Security-Token, X-Vault-Token,
+/// Private-Token, X-CSRF-Token, X-Client-Secret, Mcp-Session-Id. A list of names would always lack one.
+constexpr bool is_secret_header(std::string_view name) noexcept {
+    for (const std::string_view end :
+         {"key", "token", "secret", "password", "signature", "auth", "authorization", "authentication",
+          "credential", "credentials", "cookie", "csrf", "xsrf", "jwt", "session", "session-id"}) {
+        if (name.size() < end.size()) continue;
+        if (equal_ignoring_case(name.substr(name.size() - end.size()), end)) return true;
+    }
+    return equal_ignoring_case(name, "Host");
+}
 
 /// Times are written as `5s` or `250ms`. Where the compiler only says that no constructor matches, one of
 /// these has another type than it was given: options that are a variable of their own have it say which.
@@ -48,19 +67,19 @@ struct event_source_options {
     std::function<void(sse::headers&)> renew_headers{};
 
     /// Whether the transport may keep what the server gives it to recognise the client by: curl::run then
-    /// sends its cookies back for as long as it runs; the posix adapter knows of none. The headers above are
-    /// sent in any case.
+    /// sends its cookies back for as long as it runs, to this origin alone; the posix adapter knows of none.
+    /// The headers above are sent in any case.
     bool with_credentials = false;
 
-    /// Besides Authorization, Cookie, Proxy-Authorization and Host: headers that are for this origin alone. A
-    /// redirect to another one goes without them.
+    /// Headers that are for this origin alone, besides those that `is_secret_header` knows by their names. A
+    /// redirect to another origin goes without any of them; another port is another origin.
     std::vector<std::string> secret_headers{};
 
-    /// The ID to begin with, from an earlier run.
+    /// The ID to begin with, from an earlier run. One that could not be sent is refused, see `check`.
     std::string last_event_id{};
 
     /// A longer one is not sent: servers bound a request's head, and would refuse all of it. Nor is it kept
-    /// any longer than the stream that brought it.
+    /// any longer than the stream that brought it. Listeners learn of it by `on_unsendable_id`.
     /// \note Deviation: in a browser it goes on to the events of the next stream.
     std::size_t max_last_event_id_bytes = default_max_last_event_id_bytes;
 
@@ -134,6 +153,8 @@ constexpr event_source_state next_state(event_source_state state, event_source_i
     return event_source_transitions[static_cast<std::size_t>(state)][static_cast<std::size_t>(input)];
 }
 
+class source_run;
+
 }  // namespace detail
 
 /// A client that stays connected: connects, reads, notices that the stream is gone, waits, connects again and
@@ -148,10 +169,15 @@ constexpr event_source_state next_state(event_source_state state, event_source_i
 ///
 /// Listeners and hooks are called from inside these functions. They may call any other of the source, but
 /// until the function that called them returns, `next` changes nothing and asks only to be asked again, and
-/// the `handle_…` do nothing. Each call of `on` adds a listener, for as long as the source lives; they are
-/// called in that order, with views that live during the call. What a listener throws passes through: the
-/// stream is then lost, and asked for again behind the event that was being delivered. So it is where there
-/// is no memory for a stream.
+/// the `handle_…` do nothing. They must not destroy the source. Each call of `on` adds a listener, for as
+/// long as the source lives; they are called in that order, with views that live during the call. What a
+/// listener throws passes through: the stream is then lost, and asked for again behind the event that was
+/// being delivered. The same happens if there is no memory for a stream.
+///
+/// What a loop tells of an attempt that has been given up comes late, and is ignored: after `close()`, after
+/// `restart()`, after another attempt has begun. Debug builds assert what cannot be late: that `next` has
+/// handed out a request before any `handle_…` is called, and that the first request has one response, before
+/// its bytes. A test of one's own listeners has to call `next`, too.
 ///
 /// Allocates for each attempt, and for what the parser retains; not for an event.
 ///
@@ -188,7 +214,8 @@ public:
         std::optional<time_point> until{};      ///< when to ask again at the latest
     };
 
-    /// \throws std::system_error with what `check` returns; where exceptions are switched off, aborts
+    /// \throws std::system_error with what `check` returns, and std::bad_alloc; if exceptions are switched
+    ///         off, aborts
     explicit event_source(event_source_options options)
         : options_(std::move(options)), backoff_(options_.backoff) {
         if (const sse::error invalid = check(options_)) detail::raise(invalid);
@@ -199,8 +226,16 @@ public:
     event_source(const event_source&) = delete;  // listeners refer to it
     event_source& operator=(const event_source&) = delete;
 
+    /// \pre no listener or hook of its own destroys it, nor anybody while an adapter runs it: what called
+    ///      them would go on with what is no longer there. Asserted in debug builds.
+    ~event_source() {
+        assert(!is_called_ && "an event_source is destroyed inside one of its own listeners or hooks");
+        assert(run_ == nullptr && "an event_source is destroyed while an adapter runs it");
+    }
+
     /// \return what is wrong with the options: the codes of `parse_url` and `check_header`,
     ///         `errc::method_invalid`, `errc::last_event_id_invalid`
+    /// \throws std::bad_alloc
     [[nodiscard]] static sse::error check(const event_source_options& options) {
         if (const auto parsed = parse_url(options.url); !parsed) return parsed.error();
         // Responses to these two have no body to read.
@@ -210,14 +245,13 @@ public:
         for (const header& header : options.headers) {
             if (const sse::error invalid = check_header(header.name, header.value)) return invalid;
         }
-        if (!options.last_event_id.empty() && !is_sendable_id(options.last_event_id, SIZE_MAX)) {
-            return errc::last_event_id_invalid;
-        }
-        const bool is_long = options.last_event_id.size() > options.max_event_bytes;
-        return is_long ? errc::last_event_id_invalid : errc::ok;
+        const std::string_view id = options.last_event_id;
+        const bool is_sendable = id.empty() || is_sendable_id(id, options.max_last_event_id_bytes);
+        const bool is_retained = id.size() <= options.max_event_bytes;
+        return is_sendable && is_retained ? errc::ok : errc::last_event_id_invalid;
     }
 
-    // Listening
+    // Listening. All of these throw std::bad_alloc, and nothing is added then.
 
     /// Events of one type.
     void on(std::string_view type, std::function<void(const event_view&)> listener) {
@@ -235,6 +269,14 @@ public:
     }
     void on_retry(std::function<void(milliseconds)> listener) { add(on_retry_, std::move(listener)); }
 
+    /// An id that the server has sent and that cannot be sent back, see `is_sendable_id`: it is longer than
+    /// `max_last_event_id_bytes`, or holds what no header can. The stream goes on, and its events have the
+    /// id; but as long as no other id comes, the next attempt asks without a Last-Event-ID, and the server
+    /// may repeat or leave out events.
+    void on_unsendable_id(std::function<void(std::string_view)> listener) {
+        add(on_unsendable_id_, std::move(listener));
+    }
+
     // State
 
     bool with_credentials() const noexcept { return options_.with_credentials; }
@@ -247,18 +289,26 @@ public:
     /// Whether a terminal event has closed it: else the end of a response may have cut the stream short.
     bool saw_terminal_event() const noexcept { return saw_terminal_event_; }
 
-    const sse::url& url() const noexcept { return url_; }  ///< the one given, whatever redirects there were
+    /// The one given, whatever redirects there were. Lives as long as the source.
+    const sse::url& url() const& noexcept SSE_LIFETIMEBOUND { return url_; }
+    const sse::url& url() const&& = delete;
 
     /// What the next attempt sends, where a header can hold it; none where it is too long to be kept. Lives
     /// until the next call of a function that is not const.
-    std::string_view last_event_id() const noexcept { return last_event_id_; }
+    std::string_view last_event_id() const& noexcept SSE_LIFETIMEBOUND { return last_event_id_; }
+    std::string_view last_event_id() const&& = delete;
 
     /// Why it is closed: no error where `close()` or a terminal event did it, or the end of the response
     /// where `reconnect_at_end` is off.
     std::error_code error() const noexcept { return error_; }
 
-    /// Of streams, since the beginning.
+    /// Bytes received from all streams since construction.
     std::uint64_t received_bytes() const noexcept { return received_bytes_; }
+
+    /// Whether there is a connection whose bytes are of use: `next` has handed out a request, and neither the
+    /// response nor a listener has ended that attempt since. For transports that cannot be told to stop but
+    /// have to ask.
+    bool is_reading() const noexcept { return state_ == state::requesting || state_ == state::open; }
 
     /// How many attempts in a row have failed.
     std::uint32_t failures() const noexcept { return backoff_.failures(); }
@@ -282,9 +332,11 @@ public:
 
     // The loop
 
-    /// \return what to do, `now`, which must not go back
-    /// \throws what `renew_headers`, `random` and the listeners of errors throw
-    task next(time_point now) {
+    /// \return what to do, `now`, which must not go back. Its request lives in the source.
+    /// \throws what `renew_headers`, `random` and the listeners of errors throw, and std::bad_alloc; called
+    ///         again it goes on
+    task next(time_point now) && = delete;
+    task next(time_point now) & {
         if (is_called_) return ask_again(now);
         const running_call call(*this);
         for (;;) {
@@ -299,6 +351,7 @@ public:
                         return {step::wait, nullptr, now};
                     }
                     if (!move(input::sent)) break;  // the hook has closed it
+                    ++handed_out_;
                     opened_at_.reset();
                     is_fed_ = true;
                     return {step::connect, &request_, detail::after(now, options_.response_timeout)};
@@ -313,16 +366,25 @@ public:
         }
     }
 
-    /// The head of a response has come. Ignored where none was asked for, as is what else comes late.
+    /// The head of a response has come. Ignored if it comes late.
     ///
     /// \pre a Content-Encoding that the transport undoes is not among the headers: bodies that are still
     ///      coded are refused
+    /// \throws what `policy`, `random` and the listeners of `on_open` and `on_error` throw, and
+    ///         std::bad_alloc
     void handle_response(const response& response, time_point now) {
-        if (is_called_ || state_ != state::requesting) return;
+        if (is_called_) return;
+        assert(handed_out_ > 0 && "next() has handed out no request yet");
+        assert((state_ != state::open || handed_out_ > 1) && "the first request has had its response");
+        had_response_ = true;
+        if (state_ != state::requesting) return;
         const running_call call(*this);
         const std::string_view type = find_header(response.headers, "Content-Type").value_or("");
-        const response_action action = options_.policy ? options_.policy(response.status, type)
-                                                       : standard_action(response.status, type);
+        response_action action{};
+        lose_on_exception(now, [&] {
+            action = options_.policy ? options_.policy(response.status, type)
+                                     : standard_action(response.status, type);
+        });
         if (state_ != state::requesting) return;  // the policy has closed it
         switch (action) {
             case response_action::open: return open(response, now);
@@ -337,18 +399,27 @@ public:
         }
     }
 
-    /// Bytes of the body have come, chunked coding removed.
+    /// Bytes of the body have come, chunked coding removed. Ignored if they come late.
+    ///
+    /// \throws what `is_terminal`, `random` and the listeners throw, and std::bad_alloc
     void handle_bytes(std::string_view bytes, time_point now) {
-        if (is_called_ || state_ != state::open) return;
+        if (is_called_) return;
+        assert(handed_out_ > 0 && "next() has handed out no request yet");
+        assert((state_ != state::requesting || handed_out_ > 1 || had_response_) &&
+               "bytes come after handle_response()");
+        if (state_ != state::open) return;
         const running_call call(*this);
         received_bytes_ += bytes.size();
         is_fed_ = true;
         read(now, [&](auto& handler) { return parser_.feed(bytes, handler); });
     }
 
-    /// The response is complete, or the connection has ended where it may.
+    /// The response is complete, or the connection has ended where it may. Ignored if it comes late.
+    ///
+    /// \throws as `handle_bytes`
     void handle_end(time_point now) {
         if (is_called_) return;
+        assert(handed_out_ > 0 && "next() has handed out no request yet");
         const running_call call(*this);
         if (state_ == state::open) {
             read(now, [&](auto& handler) { return parser_.finish(options_.unfinished_event, handler); });
@@ -357,22 +428,30 @@ public:
         lose({.code = errc::connection_ended}, now);
     }
 
-    /// The connection could not be made, broke, or its response was no HTTP.
+    /// The connection could not be made, broke, or its response was no HTTP. Ignored if it comes late.
+    ///
+    /// \throws what `random` and the listeners of `on_error` throw
     void handle_error(std::error_code code, time_point now) {
         if (is_called_) return;
+        assert(handed_out_ > 0 && "next() has handed out no request yet");
         const running_call call(*this);
         lose({.code = code}, now);
     }
 
     /// The same, but another attempt could not do better: a certificate that is not to be trusted, a scheme
     /// that the transport does not speak.
+    ///
+    /// \throws what the listeners of `on_error` throw
     void handle_fatal_error(std::error_code code) {
-        if (is_called_ || (state_ != state::requesting && state_ != state::open)) return;
+        if (is_called_) return;
+        assert(handed_out_ > 0 && "next() has handed out no request yet");
+        if (!is_reading()) return;
         const running_call call(*this);
         fail({.code = code});
     }
 
 private:
+    friend class detail::source_run;
     using state = detail::event_source_state;
     using input = detail::event_source_input;
 
@@ -399,8 +478,24 @@ private:
 
         bool is_over() const noexcept { return source.connection_ != connection; }
 
+        /// Calls the listeners up to one that ends this. A close from elsewhere does not wait for the end of
+        /// the chunk: it is obeyed behind each listener. Not before one: the ID of the event counts already,
+        /// and who resumes behind that would never see the event.
+        template <class Listeners, class Call>
+        void tell(const Listeners& listeners, Call call) const {
+            notify(listeners, [&](const auto& listener) {
+                if (is_over()) return;
+                call(listener);
+                source.obey();
+            });
+        }
+
         // Not the parser's: that reads on, to the end of the chunk, and these events are yet to be asked for.
         void on_id(std::string_view id) {
+            if (is_over()) return;
+            if (!id.empty() && !is_sendable_id(id, source.options_.max_last_event_id_bytes)) {
+                tell(source.on_unsendable_id_, [&](const auto& listener) { listener(id); });
+            }
             if (!is_over()) source.keep_id(id);
         }
 
@@ -413,31 +508,28 @@ private:
                 return source.close();
             }
             event_view with_origin{event, source.origin_};
-            notify(source.listeners_, [&](const auto& entry) {
-                const bool is_meant = !entry.first || *entry.first == event.type;
-                if (is_meant && !is_over()) entry.second(with_origin);
+            tell(source.listeners_, [&](const auto& entry) {
+                if (!entry.first || *entry.first == event.type) entry.second(with_origin);
             });
         }
         void on_comment(std::string_view text) {
-            notify(source.on_comment_, [&](const auto& listener) {
-                if (!is_over()) listener(text);
-            });
+            tell(source.on_comment_, [&](const auto& listener) { listener(text); });
         }
         void on_retry(milliseconds time) {
             if (is_over()) return;
             source.backoff_.set_reconnection_time(time);
-            notify(source.on_retry_, [&](const auto& listener) {
-                if (!is_over()) listener(time);
-            });
+            tell(source.on_retry_, [&](const auto& listener) { listener(time); });
         }
     };
 
     /// What to do for one who asks from inside a call: nothing that would change anything.
     task ask_again(time_point now) const noexcept {
         if (state_ == state::closed) return {};
-        const bool is_connected = state_ == state::requesting || state_ == state::open;
-        return {is_connected ? step::read : step::wait, nullptr, now};
+        return {is_reading() ? step::read : step::wait, nullptr, now};
     }
+
+    /// Does what an adapter's control was told meanwhile.
+    void obey() noexcept;
 
     template <class Listener>
     static void add(std::list<Listener>& listeners, Listener listener) {
@@ -519,9 +611,7 @@ private:
             opened_at_ = now;
             is_fed_ = true;
             const connection_handler handler{*this};
-            notify(on_open_, [&](const auto& listener) {
-                if (!handler.is_over()) listener();
-            });
+            handler.tell(on_open_, [](const auto& listener) { listener(); });
         });
     }
 
@@ -616,9 +706,7 @@ private:
     }
 
     bool is_secret(std::string_view name) const noexcept {
-        for (const std::string_view secret : {"Authorization", "Cookie", "Proxy-Authorization", "Host"}) {
-            if (equal_ignoring_case(name, secret)) return true;
-        }
+        if (is_secret_header(name)) return true;
         for (const std::string& secret : options_.secret_headers) {
             if (equal_ignoring_case(name, secret)) return true;
         }
@@ -644,6 +732,7 @@ private:
     std::list<std::function<void(const failure&)>> on_error_{};
     std::list<std::function<void(std::string_view)>> on_comment_{};
     std::list<std::function<void(milliseconds)>> on_retry_{};
+    std::list<std::function<void(std::string_view)>> on_unsendable_id_{};
 
     state state_ = state::ready;
     std::optional<time_point> deadline_{};  // of the state, if it has one
@@ -657,7 +746,10 @@ private:
     bool has_request_ = false;     // a redirect has made it
     std::uint32_t redirects_ = 0;
 
-    bool is_called_ = false;  // by the loop, and has not returned
+    bool is_called_ = false;             // by the loop, and has not returned
+    std::uint64_t handed_out_ = 0;       // requests, since construction
+    bool had_response_ = false;          // of any of them
+    detail::source_run* run_ = nullptr;  // of an adapter, and has not returned
 
     sse::parser parser_{};  // of this connection
     std::string last_event_id_{};
@@ -668,5 +760,47 @@ private:
                           static_cast<std::uint64_t>(
                               std::chrono::steady_clock::now().time_since_epoch().count());
 };
+
+namespace detail {
+
+/// A run of an event source by a blocking adapter. While one lives no other begins: it would wait for ever
+/// for a source that changes nothing from inside a call.
+class source_run {
+public:
+    /// What closes or restarts a source from elsewhere, if it was told to. Called behind each listener.
+    using obey_function = void (*)(void* control, event_source& source) noexcept;
+
+    source_run(event_source& source, void* control, obey_function function) noexcept
+        : source_(source),
+          control_(control),
+          obey_(function),
+          has_begun_(!source.is_called_ && !source.run_) {
+        if (has_begun_) source_.run_ = this;
+    }
+    source_run(const source_run&) = delete;
+    source_run& operator=(const source_run&) = delete;
+    ~source_run() {
+        if (has_begun_) source_.run_ = nullptr;
+    }
+
+    /// Otherwise the source is called, or another run is under way: this one is none.
+    bool has_begun() const noexcept { return has_begun_; }
+
+    void obey() const noexcept {
+        if (control_ != nullptr) obey_(control_, source_);
+    }
+
+private:
+    event_source& source_;
+    void* control_;
+    obey_function obey_;
+    bool has_begun_;
+};
+
+}  // namespace detail
+
+inline void event_source::obey() noexcept {
+    if (run_ != nullptr) run_->obey();
+}
 
 }  // namespace sse
