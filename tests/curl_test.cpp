@@ -7,6 +7,27 @@ namespace adapter = sse::curl;
 
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
+
+namespace {
+
+/// What libcurl has its library for gzip do, some KiB each time, and what is to happen then.
+struct {
+    int count = 0;
+    std::function<void()> then{};
+} inflations;
+
+}  // namespace
+
+/// Takes the place of zlib's, in libcurl.
+extern "C" int inflate(void* stream, int flush) {
+    using function = int (*)(void*, int);
+    static const auto real = reinterpret_cast<function>(::dlsym(RTLD_NEXT, "inflate"));
+    ++inflations.count;
+    if (inflations.then) inflations.then();
+    return real(stream, flush);
+}
 
 namespace {
 
@@ -36,6 +57,28 @@ std::string gzip(std::string_view bytes) {
            little_endian(crc32(bytes), 4) + little_endian(size, 4);
 }
 
+/// The beginning of a gzip of some bytes, and then 258 times as many `x` as are asked for: 13 bits for each.
+/// The codes of Huffman are the fixed ones.
+std::string gzip_bomb(std::string_view bytes, int repetitions) {
+    std::string result("\x1F\x8B\x08\0\0\0\0\0\0\xFF", 10);
+    unsigned filled = 8;
+    const auto put = [&](unsigned bit) {
+        if (filled == 8) result += '\0', filled = 0;
+        result.back() = static_cast<char>(static_cast<unsigned char>(result.back()) | bit << filled++);
+    };
+    const auto put_code = [&](unsigned code, int size) {
+        while (size-- > 0) put(code >> size & 1);
+    };
+    put(1), put(1), put(0);  // the last block
+    for (const char byte : bytes) put_code(0x30 + static_cast<unsigned char>(byte), 8);
+    put_code(0x30 + 'x', 8);
+    for (int i = 0; i < repetitions; ++i) {
+        put_code(0xC5, 8);  // 258 bytes
+        put_code(0, 5);     // that stand one byte before
+    }
+    return result;
+}
+
 }  // namespace
 
 TEST_CASE("a compressed stream is read") {
@@ -54,6 +97,131 @@ TEST_CASE("a compressed stream is read") {
     REQUIRE(server.requests().size() == 2);
     CHECK(value_of(server.requests()[0], "Accept-Encoding").find("gzip") != std::string::npos);
     CHECK(value_of(server.requests()[1], "Last-Event-ID") == "1");
+}
+
+TEST_CASE("behind a close or a restart at most one more chunk is inflated, however many a few bytes hold") {
+    // 256 KiB that become 40 MiB: a field of an event, of which nobody is told.
+    const std::string body = gzip_bomb("data: one\n\nnobody-asks-for-this: ", 160'000);
+    for (const std::string_view what :
+         {"close", "restart", "control.close", "control.restart", "elsewhere"}) {
+        CAPTURE(what);
+        script_server server([&](connection& c) {
+            c.request();
+            if (c.number() == 2) return c.send(no_content);
+            c.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Encoding: gzip\r\n\r\n");
+            c.send(body);
+            c.wait_for_close();
+        });
+        client it(options_for(server.url()));
+        inflations = {};
+        int before = -1;
+        const auto act = [&] {
+            before = inflations.count;
+            if (what == "close") it.source.close();
+            if (what == "restart") it.source.restart();
+            if (what == "control.close") it.control.close();
+            if (what == "control.restart") it.control.restart();
+        };
+        it.source.on_message([&](const auto&) { act(); });
+        if (what == "elsewhere") {  // while nobody is called
+            inflations.then = [&] {
+                if (inflations.count != 5) return;
+                before = 5;
+                it.control.close();
+            };
+        }
+        const bool restarts = what.ends_with("restart");
+        CHECK(it.run() == (restarts ? sse::make_error_code(sse::errc::no_content) : std::error_code()));
+        CHECK(it.log ==
+              (restarts ? strings{"open", "message one ", "over"} : strings{"open", "message one "}));
+        CHECK(before > 0);
+        CHECK(inflations.count - before <= 1);
+        inflations = {};
+    }
+}
+
+TEST_CASE("of a body that nobody wants a few chunks are inflated, however many it holds") {
+    const std::string body = gzip_bomb("", 160'000);
+    for (const int status : {503, 404, 307}) {
+        CAPTURE(status);
+        script_server server([&](connection& c) {
+            c.request();
+            if (c.number() == 3) return c.send(no_content);
+            c.send(fmt::format("HTTP/1.1 {} Thus\r\nLocation: /\r\nContent-Encoding: gzip\r\n\r\n", status));
+            c.send(body);
+            c.wait_for_close();
+        });
+        sse::event_source_options options = options_for(server.url());
+        options.policy = sse::retrying_action;
+        client it(std::move(options));
+        inflations = {};
+        const std::error_code error = it.run();
+        CHECK(error == (status == 404 ? sse::errc::status_refused : sse::errc::no_content));
+        CHECK(server.connections() == (status == 404 ? 1 : 3));
+        CHECK(inflations.count < 20);  // of 2500 in each attempt
+    }
+}
+
+TEST_CASE("a short body behind a redirect is read, so that the connection is used again") {
+    script_server server([](connection& c) {
+        c.request();
+        c.send("HTTP/1.1 307 Thus\r\nLocation: /next\r\nContent-Length: 5\r\n\r\nthere");
+        c.next_request();
+        c.send(no_content);
+    });
+    client it(options_for(server.url()));
+    CHECK(it.run() == sse::errc::no_content);
+    CHECK(server.requests().size() == 2);
+    CHECK(server.connections() == 1);
+}
+
+TEST_CASE(
+    "a stream comes as it is where that is asked for, and is refused where it is compressed all the same") {
+    for (const bool is_compressed : {false, true}) {
+        CAPTURE(is_compressed);
+        script_server server([&](connection& c) {
+            c.request();
+            const std::string event = "data: one\n\n";
+            c.send(fmt::format("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n{}\r\n{}",
+                               is_compressed ? "Content-Encoding: gzip\r\n" : "",
+                               is_compressed ? gzip(event) : event));
+        });
+        sse::event_source_options options = options_for(server.url());
+        options.reconnect_at_end = false;
+        client it(std::move(options));
+        const std::error_code error = it.run({.accept_compressed = false});
+        CHECK(error ==
+              (is_compressed ? sse::make_error_code(sse::errc::http_unsupported) : std::error_code()));
+        CHECK(it.log == (is_compressed ? strings{"over"} : strings{"open", "message one "}));
+        REQUIRE(server.requests().size() == 1);
+        CHECK(value_of(server.requests()[0], "Accept-Encoding") == "identity");
+    }
+    script_server server([](connection& c) { c.request(), c.send(no_content); });
+    sse::event_source_options options = options_for(server.url());
+    options.headers = {{"accept-encoding", "identity;q=1"}};  // one's own stands
+    client it(std::move(options));
+    it.run({.accept_compressed = false});
+    REQUIRE(server.requests().size() == 1);
+    CHECK(sorted_fields(server.requests()[0]).back() == "accept-encoding: identity;q=1");
+}
+
+TEST_CASE("the defaults are those that the documents name") {
+    const sse::curl::run_options options;
+    CHECK(options.control == nullptr);
+    CHECK_FALSE(options.configure);
+    CHECK(options.accept_compressed);
+    CHECK(options.limits.max_head_bytes == std::size_t{64} << 10);
+    CHECK(options.limits.max_headers == 256);
+}
+
+TEST_CASE("a run that configure begins is an error, and the one that called it goes on") {
+    script_server server([](connection& c) { c.request(), c.send(no_content); });
+    client it(options_for(server.url()));
+    std::error_code inner;
+    CHECK(it.run({.configure = [&](CURL*, const sse::url&) { inner = sse::curl::run(it.source); }}) ==
+          sse::errc::no_content);
+    CHECK(inner == sse::errc::already_running);
+    CHECK(server.connections() == 1);
 }
 
 TEST_CASE("a coding that libcurl cannot undo is an error, and no event comes of it") {
@@ -178,6 +346,68 @@ TEST_CASE("cookies are sent back where credentials are wanted, and only there") 
     }
 }
 
+TEST_CASE("no redirect takes cookies to another origin, and none of its cookies comes back") {
+    std::string jar = std::filesystem::temp_directory_path() / "sse_curl_jar_XXXXXX";
+    const sse::detail::descriptor file(::mkstemp(jar.data()));
+    REQUIRE(file);
+    const std::unique_ptr<CURLSH, sse::curl::detail::free_share> share(::curl_share_init());
+    REQUIRE(::curl_share_setopt(share.get(), CURLSHOPT_SHARE, CURL_LOCK_DATA_COOKIE) == CURLSHE_OK);
+    struct row {
+        std::string_view name;
+        bool with_credentials;
+        std::function<void(CURL*)> configure;
+    };
+    const auto nothing = [](CURL*) {};
+    const auto use_file = [&](CURL* easy) {
+        ::curl_easy_setopt(easy, CURLOPT_COOKIEFILE, jar.c_str());
+        ::curl_easy_setopt(easy, CURLOPT_COOKIEJAR, jar.c_str());
+    };
+    const auto use_list = [](CURL* easy) {
+        ::curl_easy_setopt(easy, CURLOPT_COOKIELIST, "127.0.0.1\tFALSE\t/\tFALSE\t0\tmine\t1");
+    };
+    const auto use_share = [&](CURL* easy) {
+        ::curl_easy_setopt(easy, CURLOPT_SHARE, share.get());
+        ::curl_easy_setopt(easy, CURLOPT_COOKIEFILE, "");
+    };
+    for (const row& each :
+         {row{"with_credentials", true, nothing}, row{"COOKIEFILE and COOKIEJAR", false, use_file},
+          row{"all of these", true, use_file}, row{"COOKIELIST", false, use_list},
+          row{"COOKIELIST, too", true, use_list}, row{"SHARE", false, use_share},
+          row{"SHARE, too", true, use_share}}) {
+        CAPTURE(each.name);
+        std::string first;
+        script_server other([&](connection& c) {
+            c.request();
+            const std::string field = "Set-Cookie: theirs=1; Path=/\r\n";
+            if (c.number() == 1) return c.send(answer(503, field));
+            c.send(answer(307, field + "Location: " + first + "/back\r\n"));
+        });
+        script_server server([&](connection& c) {
+            const std::string target = c.request().url.target;
+            if (c.number() == 5) return c.send(no_content);
+            if (target == "/back") return c.send(answer(503));
+            if (c.number() == 1) return c.send(answer(503, "Set-Cookie: mine=1; Path=/\r\n"));
+            c.send(redirect(307, other.url()));
+        });
+        first = server.origin();
+        sse::event_source_options options = options_for(server.url(), 0);
+        options.policy = sse::retrying_action;
+        options.with_credentials = each.with_credentials;
+        client it(std::move(options));
+        CHECK(it.run({.configure = [&](CURL* easy, const sse::url&) { each.configure(easy); }}) ==
+              sse::errc::no_content);
+        REQUIRE(server.requests().size() == 5);
+        for (std::size_t i = 1; i < 5; ++i) CHECK(value_of(server.requests()[i], "Cookie") == "mine=1");
+        REQUIRE(other.requests().size() == 2);
+        for (const sse::request& request : other.requests()) CHECK(value_of(request, "Cookie") == "(none)");
+        std::ifstream in(jar);
+        const std::string kept(std::istreambuf_iterator<char>(in), {});
+        CHECK(kept.find("theirs") == std::string::npos);
+        std::ofstream(jar).flush();  // it is empty again
+    }
+    ::unlink(jar.c_str());
+}
+
 TEST_CASE("a 401 that libcurl answers by itself is not the end") {
     for (const std::string_view challenge :
          {"Digest realm=\"r\", nonce=\"n\", qop=\"auth\"", "Basic realm=\"r\""}) {
@@ -256,6 +486,8 @@ TEST_CASE("secrets that are set by configure are not for those to whom a redirec
     constexpr std::string_view entry = "default login a password b\n";
     REQUIRE(::write(file.get(), entry.data(), entry.size()) == static_cast<::ssize_t>(entry.size()));
 
+    const std::unique_ptr<curl_slist, sse::curl::detail::free_list> own_headers(
+        ::curl_slist_append(nullptr, "X-Api-Key: 1"));
     struct row {
         std::string_view header;
         std::string_view value;
@@ -272,6 +504,8 @@ TEST_CASE("secrets that are set by configure are not for those to whom a redirec
                   ::curl_easy_setopt(easy, CURLOPT_XOAUTH2_BEARER, "token");
               }},
           row{"Cookie", "a=b", [](CURL* easy) { ::curl_easy_setopt(easy, CURLOPT_COOKIE, "a=b"); }},
+          row{"X-Api-Key", "1",
+              [&](CURL* easy) { ::curl_easy_setopt(easy, CURLOPT_HTTPHEADER, own_headers.get()); }},
           row{"Authorization", "Basic YTpi",  // a:b
               [&](CURL* easy) {
                   ::curl_easy_setopt(easy, CURLOPT_NETRC, static_cast<long>(CURL_NETRC_OPTIONAL));

@@ -4,9 +4,11 @@
 namespace adapter = sse::posix;
 
 #include "support/adapter_cases.hpp"
+#include "support/death.hpp"
 
 #include <cstdint>
 #include <new>
+#include <type_traits>
 
 #include <malloc.h>
 #include <sys/resource.h>
@@ -19,6 +21,12 @@ namespace adapter = sse::posix;
 #endif
 
 namespace {
+
+// It refers to its source, and the system to its socket.
+static_assert(!std::is_copy_constructible_v<sse::posix::connection>);
+static_assert(!std::is_copy_assignable_v<sse::posix::connection>);
+static_assert(!std::is_move_constructible_v<sse::posix::connection>);
+static_assert(!std::is_move_assignable_v<sse::posix::connection>);
 
 /// What each thread allocates: a test runs besides its server.
 thread_local struct {
@@ -325,6 +333,75 @@ TEST_CASE("another name is looked up, or one for another port, and so is one who
     CHECK(slow_name.wait_for_question(2));
     slow_name.answer();
     CHECK(slow_name.questions - before == 4);
+}
+
+TEST_CASE("a connection that is closed while a name is looked up is closed, and stays so") {
+    sse::event_source source(options_for("http://slow.test/"));
+    sse::posix::connection connection(source);
+    const auto now = std::chrono::steady_clock::now();
+    connection.open(*source.next(now).request, now);
+    CHECK(slow_name.wait_for_question());
+    CHECK(connection.is_open());
+    pollfd looked_up = connection.awaited();
+    connection.close();
+    CHECK_FALSE(connection.is_open());
+    CHECK(connection.awaited().fd == -1);
+    slow_name.answer();
+    CHECK(::poll(&looked_up, 1, 10'000) == 1);
+    connection.go_on(POLLIN, now);
+    CHECK_FALSE(connection.is_open());
+    CHECK(source.failures() == 0);
+}
+
+TEST_CASE("a connection that is not open waits for nothing, and goes on with nothing") {
+    sse::event_source source(options_for("http://127.0.0.1:1/"));
+    sse::posix::connection connection(source);
+    const auto now = std::chrono::steady_clock::now();
+    const sse::request* const request = source.next(now).request;
+    for (int i = 0; i < 2; ++i) {
+        CHECK_FALSE(connection.is_open());
+        CHECK(connection.awaited().fd == -1);
+        CHECK_FALSE(connection.deadline());
+        for (const int events : {0, POLLIN, POLLOUT, POLLIN | POLLOUT | POLLHUP | POLLERR}) {
+            connection.go_on(static_cast<short>(events), now);
+        }
+        CHECK(source.failures() == 0);
+        connection.open(*request, now);
+        CHECK(connection.is_open());
+        connection.close();
+    }
+}
+
+TEST_CASE("inside a listener that it calls a connection may be closed, but nothing else" *
+          doctest::skip(!test::has_asserts)) {
+    using sse::posix::connection;
+    const std::vector<std::function<void(connection&, const sse::request&)>> mistakes = {
+        [](connection& it, const sse::request&) { it.~connection(); },
+        [](connection& it, const sse::request& request) { it.open(request, {}); },
+        [](connection& it, const sse::request&) { it.go_on(POLLIN, {}); }};
+    for (const auto& mistake : mistakes) {
+        sse::event_source source(options_for("https://127.0.0.1/"));
+        connection it(source);
+        const auto now = std::chrono::steady_clock::now();
+        const sse::request request = *source.next(now).request;
+        bool is_made = true;
+        source.on_error([&](const auto&) {
+            if (is_made) mistake(it, request);
+            it.close();
+        });
+        CHECK(test::is_asserted([&] { it.open(request, now); }));
+        is_made = false;
+        CHECK_FALSE(test::is_asserted([&] { it.open(request, now); }));
+    }
+}
+
+TEST_CASE("the defaults are those that the documents name") {
+    const sse::posix::run_options options;
+    CHECK(options.control == nullptr);
+    CHECK(options.connect_timeout == 10s);
+    CHECK(options.write_timeout == 10s);
+    CHECK(options.limits.max_head_bytes == std::size_t{64} << 10);
+    CHECK(options.limits.max_headers == 256);
 }
 
 TEST_CASE("the program's signals are not handled on the thread that looks up names") {

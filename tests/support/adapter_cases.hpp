@@ -313,6 +313,34 @@ TEST_CASE("a body is sent whole, whatever its bytes and however many") {
     }
 }
 
+TEST_CASE("the length of a body is sent if there is one, or if the method wants one, be it empty") {
+    for (const std::string_view method :
+         {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY", "REPORT"}) {
+        for (const std::string_view body : {"", "{}"}) {
+            if (method == "GET" && !body.empty()) continue;
+            CAPTURE(method);
+            CAPTURE(body);
+            script_server server([](connection& c) { c.request(), c.send(no_content); });
+            sse::event_source_options options = options_for(server.url());
+            options.method = method;
+            options.body = body;
+            client it(std::move(options));
+            CHECK(it.run() == sse::errc::no_content);
+            REQUIRE(server.requests().size() == 1);
+            const sse::request& request = server.requests()[0];
+            CHECK(request.method == method);
+            CHECK(request.body == body);
+            const bool wants_body = method == "POST" || method == "PUT" || method == "PATCH";
+            strings fields = {"Accept: text/event-stream", "Cache-Control: no-cache",
+                              "Host: 127.0.0.1:" + server.port()};
+            if (wants_body || !body.empty()) {
+                fields.insert(fields.begin() + 2, "Content-Length: " + std::to_string(body.size()));
+            }
+            CHECK(sorted_fields(request) == fields);
+        }
+    }
+}
+
 TEST_CASE("a Content-Type of one's own is sent, and a length of one's own is not") {
     script_server server([](connection& c) { c.request(), c.send(no_content); });
     sse::event_source_options options = options_for(server.url());
@@ -542,8 +570,12 @@ TEST_CASE("an id that no header can hold, or that is too long, is not sent; one 
         sse::event_source_options options = options_for(server.url());
         options.max_last_event_id_bytes = 100;
         client it(std::move(options));
+        it.source.on_unsendable_id(
+            [&](std::string_view id) { it.log.push_back(fmt::format("unsendable {}", id)); });
         CHECK(it.run() == sse::errc::no_content);
-        CHECK(it.log == strings{"open", "message one " + each.id, "lost", "over"});
+        strings log = {"open", "message one " + each.id, "lost", "over"};
+        if (each.sent == "(none)" && !each.id.empty()) log.insert(log.begin() + 1, "unsendable " + each.id);
+        CHECK(it.log == log);
         REQUIRE(server.requests().size() == 2);
         CHECK(value_of(server.requests()[1], "Last-Event-ID") == each.sent);
         const std::size_t more = each.sent == "(none)" ? 0 : 1;
@@ -736,6 +768,8 @@ TEST_CASE("secrets are kept on the way to the same origin, and dropped on the wa
                                   {"cookie", "a=b"},
                                   {"Proxy-Authorization", "Basic eA=="},
                                   {"X-Api-Key", "1"},
+                                  {"x-amz-security-token", "1"},
+                                  {"X-Own", "1"},
                                   {"X-Public", "1"}};
     script_server other([](connection& c) { c.request(), c.send(no_content); });
     script_server server([&](connection& c) {
@@ -744,7 +778,7 @@ TEST_CASE("secrets are kept on the way to the same origin, and dropped on the wa
     });
     sse::event_source_options options = options_for(server.url("/first"));
     options.headers = secrets;
-    options.secret_headers = {"x-api-key"};
+    options.secret_headers = {"x-own"};
     client it(std::move(options));
     CHECK(it.run() == sse::errc::no_content);
     REQUIRE(server.requests().size() == 2);
@@ -1075,6 +1109,67 @@ TEST_CASE("a source is restarted from inside each listener") {
     }
 }
 
+TEST_CASE("a run inside a listener of the same source is an error at once, and starts nothing") {
+    for (const std::string_view kind : kinds) {
+        CAPTURE(kind);
+        script_server server([&](connection& c) { c.request(), send_one_of_each(c, kind); });
+        client it(options_for(server.url()));
+        std::vector<std::error_code> inner;
+        sse::run_control unused;
+        unused.close();
+        listen(it, kind, [&] {
+            inner.push_back(adapter::run(it.source));
+            inner.push_back(adapter::run(it.source, {.control = &unused}));
+            CHECK(it.source.ready_state() != sse::ready_state::closed);
+            it.source.close();
+        });
+        CHECK_FALSE(it.run());
+        CHECK(inner == std::vector<std::error_code>(2, sse::errc::already_running));
+        CHECK(it.log == heard_up_to(kind));
+        CHECK(server.connections() == 1);
+        CHECK(unused.is_told());  // it is still to be obeyed
+    }
+}
+
+TEST_CASE("so is one inside a hook, or inside the run of another source that a listener runs") {
+    script_server server([](connection& c) {
+        c.request();
+        c.send(std::string(stream_head) + "data: one\n\n");
+        c.wait_for_close();
+    });
+    script_server other_server([](connection& c) { c.request(), c.send(no_content); });
+    client other(options_for(other_server.url()));
+    sse::event_source* source = nullptr;
+    std::vector<std::error_code> inner;
+    sse::event_source_options options = options_for(server.url());
+    options.renew_headers = [&](sse::headers&) { inner.push_back(adapter::run(*source)); };
+    client it(std::move(options));
+    source = &it.source;
+    other.source.on_error([&](const auto&) { inner.push_back(adapter::run(*source)); });
+    it.source.on_message([&](const auto&) {
+        CHECK(adapter::run(other.source) == sse::errc::no_content);
+        it.source.close();
+    });
+    CHECK_FALSE(it.run());
+    CHECK(inner == std::vector<std::error_code>(2, sse::errc::already_running));
+    CHECK(server.connections() == 1);
+    CHECK(other_server.connections() == 1);
+}
+
+TEST_CASE(
+    "a source may be run inside a listener of another one, and again once a run has returned or thrown") {
+    script_server server([](connection& c) { c.request(), c.send(no_content); });
+    client it(options_for(server.url()));
+    bool has_thrown = false;
+    it.source.on_error([&](const auto&) {
+        if (!std::exchange(has_thrown, true)) throw std::runtime_error("thrown");
+    });
+    CHECK_THROWS_AS(it.run(), std::runtime_error);
+    it.source.restart();
+    CHECK(it.run() == sse::errc::no_content);
+    CHECK(server.connections() == 2);
+}
+
 TEST_CASE("what a listener throws passes through, and another run goes on behind the last event") {
     for (const std::string_view kind : kinds) {
         CAPTURE(kind);
@@ -1258,6 +1353,126 @@ struct elsewhere {
 
 }  // namespace
 
+namespace {
+
+/// Very many events in few bytes, so that each chunk holds hundreds.
+std::string tiny_events() {
+    std::string events;
+    for (int i = 0; i < 20'000; ++i) events += i % 2 == 0 ? "data: 1\n\n" : ":\nretry: 0\n";
+    return events;
+}
+
+}  // namespace
+
+TEST_CASE("a close or a restart from elsewhere is obeyed behind the listener, not behind the chunk") {
+    for (const std::string_view kind : kinds) {
+        for (const bool restarts : {false, true}) {
+            if (kind == "error") continue;
+            CAPTURE(kind);
+            CAPTURE(restarts);
+            script_server server([](connection& c) {
+                c.request();
+                if (c.number() == 2) return c.send(no_content);
+                c.send(std::string(stream_head) + tiny_events());
+                c.wait_for_close();
+            });
+            client it(options_for(server.url()));
+            std::optional<std::size_t> heard;  // when it was told
+            listen(it, kind, [&] {
+                if (heard) return;
+                heard = it.log.size();
+                if (restarts) it.control.restart();
+                else it.control.close();
+            });
+            int behind = 0;
+            listen(it, kind, [&] { ++behind; });
+            CHECK(it.run() == (restarts ? sse::make_error_code(sse::errc::no_content) : std::error_code()));
+            REQUIRE(heard);
+            CHECK(it.log.size() == *heard + (restarts ? 1 : 0));  // that it is over
+            CHECK(behind == 0);
+            CHECK(server.connections() == (restarts ? 2 : 1));
+        }
+    }
+}
+
+TEST_CASE(
+    "an event that is read while a close or a restart comes from elsewhere is delivered, and is not lost") {
+    for (const bool restarts : {false, true}) {
+        CAPTURE(restarts);
+        script_server server([](connection& c) {
+            const int last = last_event_number(c.request());
+            if (c.number() > 1) return c.send(last == 2 ? no_content : std::string_view(answer(500)));
+            c.send(stream_head);
+            for (int i = 1; i <= 4; ++i) c.send(numbered_event(i));
+            c.wait_for_close();
+        });
+        sse::run_control* control = nullptr;
+        sse::event_source_options options = options_for(server.url());
+        options.is_terminal = [&](const sse::event_view& event) {
+            if (event.last_event_id == "2") restarts ? control->restart() : control->close();
+            return false;
+        };
+        client it(std::move(options));
+        control = &it.control;
+        const std::error_code error = it.run();
+        CHECK(error == (restarts ? sse::make_error_code(sse::errc::no_content) : std::error_code()));
+        strings log = {"open", "message event 1 1", "message event 2 2"};
+        if (restarts) log.emplace_back("over");
+        CHECK(it.log == log);
+        CHECK(it.source.last_event_id() == "2");
+    }
+}
+
+TEST_CASE("behind a close at most one chunk is read, though no listener is called any more") {
+    for (const bool from_elsewhere : {false, true}) {
+        CAPTURE(from_elsewhere);
+        script_server server([](connection& c) {
+            c.request();
+            c.send(stream_head);
+            c.send("data: one\n\nnobody-asks-for-this: ");
+            const std::string much(65'536, 'x');
+            for (;;) c.send(much);  // up to when the client closes
+        });
+        client it(options_for(server.url()));
+        std::uint64_t before = 0;
+        it.source.on_message([&](const auto&) {
+            before = it.source.received_bytes();
+            if (from_elsewhere) it.control.close();
+            else it.source.close();
+        });
+        CHECK_FALSE(it.run());
+        CHECK(it.log == strings{"open", "message one "});
+        CHECK(it.source.received_bytes() - before <= 16'384);
+        CHECK(server.connections() == 1);
+    }
+}
+
+TEST_CASE("a close is final until the run has returned, whatever follows it") {
+    for (const std::string_view kind : kinds) {
+        CAPTURE(kind);
+        script_server server([&](connection& c) {
+            c.request();
+            if (c.number() == 2) return c.send(no_content);
+            send_one_of_each(c, kind);
+        });
+        client it(options_for(server.url()));
+        bool is_first = true;
+        listen(it, kind, [&] {
+            if (!std::exchange(is_first, false)) return;
+            it.control.close();
+            it.control.restart();
+            it.source.restart();
+        });
+        CHECK_FALSE(it.run());
+        CHECK(it.source.ready_state() == sse::ready_state::closed);
+        CHECK(it.log == heard_up_to(kind));
+        CHECK_FALSE(it.control.is_told());
+        it.source.restart();
+        CHECK(it.run() == sse::errc::no_content);
+        CHECK(server.connections() == 2);
+    }
+}
+
 TEST_CASE("a source is closed by another thread, wherever it is") {
     for (const place where : {place::connecting, place::reading, place::waiting}) {
         CAPTURE(static_cast<int>(where));
@@ -1292,6 +1507,19 @@ TEST_CASE("a source is closed by a signal handler, wherever it is") {
         }
     }
     REQUIRE(::sigaction(SIGUSR1, &before, nullptr) == 0);
+}
+
+TEST_CASE("a close by another thread counts, though a restart follows it at once, wherever the source is") {
+    for (const place where : {place::connecting, place::reading, place::waiting}) {
+        CAPTURE(static_cast<int>(where));
+        elsewhere run(where, [](client& it) {
+            it.control.close();
+            it.control.restart();
+        });
+        CHECK_FALSE(run.it->run());
+        CHECK(run.it->source.ready_state() == sse::ready_state::closed);
+        CHECK(run.server.connections() == 1);
+    }
 }
 
 TEST_CASE("a source is restarted by another thread, wherever it is") {
@@ -1336,6 +1564,9 @@ TEST_CASE("what a source is told before it runs is done") {
     CHECK_FALSE(it.run());
     CHECK(it.log.empty());
     it.control.close();
+    it.control.restart();  // too late
+    CHECK_FALSE(it.run());
+    CHECK(it.log.empty());
     it.control.restart();
     CHECK(it.run() == sse::errc::no_content);
     CHECK(server.connections() == 1);

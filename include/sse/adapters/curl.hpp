@@ -38,12 +38,18 @@ struct run_options {
 
     /// Sets options of libcurl before each request, after those that are set here: a proxy, certificates, a
     /// user's name. Certificates are checked unless this says otherwise. Headers and codings are better left
-    /// alone.
+    /// alone: for these see the source's options and `accept_compressed`.
     ///
     /// Redirects come here, too: the URL says where the request goes. At another origin than the source's,
-    /// CURLOPT_USERPWD, CURLOPT_XOAUTH2_BEARER, CURLOPT_COOKIE and CURLOPT_NETRC are undone, and so are
-    /// CURLOPT_SSLCERT, CURLOPT_SSLKEY, CURLOPT_TLSAUTH_USERNAME and what goes with them.
+    /// CURLOPT_USERPWD, CURLOPT_XOAUTH2_BEARER, CURLOPT_NETRC, CURLOPT_HTTPHEADER, CURLOPT_SHARE and all
+    /// options for cookies are undone, and so are CURLOPT_SSLCERT, CURLOPT_SSLKEY, CURLOPT_TLSAUTH_USERNAME
+    /// and what goes with them.
     std::function<void(CURL*, const sse::url&)> configure{};
+
+    /// Whether the server may compress what it sends, with any coding that this libcurl can undo. A few bytes
+    /// can then become very many, and the time for a stream is linear in those. Otherwise only `identity` is
+    /// asked for, and a response that is coded all the same is refused.
+    bool accept_compressed = true;
 
     http1_options limits{};  ///< of the heads of responses, whatever the version of HTTP
 };
@@ -141,13 +147,15 @@ inline void check(CURLMcode code) {
 /// One transfer after the other.
 class transfer {
 public:
-    transfer(event_source& source, const run_options& options)
-        : source_(source), options_(options), lines_(options.limits) {
+    transfer(event_source& source, const run_options& options, const sse::detail::controlled_run& running)
+        : source_(source), options_(options), running_(running), lines_(options.limits) {
         static const CURLcode initialised = ::curl_global_init(CURL_GLOBAL_DEFAULT);
         if (initialised != CURLE_OK) throw std::system_error(initialised, category(), "curl_global_init");
         multi_.reset(check(::curl_multi_init()));
-        share_.reset(check(::curl_share_init()));
-        ::curl_share_setopt(share_.get(), CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
+        for (auto* const share : {&share_, &share_elsewhere_}) {
+            share->reset(check(::curl_share_init()));
+            ::curl_share_setopt(share->get(), CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
+        }
         if (source.with_credentials()) {
             ::curl_share_setopt(share_.get(), CURLSHOPT_SHARE, CURL_LOCK_DATA_COOKIE);
         }
@@ -167,6 +175,8 @@ public:
     /// Begins to ask for the resource.
     void open(const request& request) {
         close();
+        // A redirect may have led elsewhere. Credentials are for where they were meant to go.
+        const bool is_at_home = same_origin(request.url, source_.url());
         easy_.reset(check(::curl_easy_init()));  // curl_easy_reset() leaks the names of jars
         set(CURLOPT_SHARE, share_.get());
         set(CURLOPT_URL, to_string(request.url).c_str());
@@ -184,31 +194,19 @@ public:
         set(CURLOPT_QUICK_EXIT, 1L);  // else close() waits for the name to be resolved
 #endif
         set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-        set(CURLOPT_ACCEPT_ENCODING, "");  // all that this libcurl can undo
-        if (source_.with_credentials()) set(CURLOPT_COOKIEFILE, "");  // a jar in memory
+        if (options_.accept_compressed) set(CURLOPT_ACCEPT_ENCODING, "");  // all that this libcurl can undo
+        if (source_.with_credentials()) set(CURLOPT_COOKIEFILE, "");       // a jar in memory
         set(CURLOPT_HEADERFUNCTION, &on_header);
         set(CURLOPT_HEADERDATA, this);
         set(CURLOPT_WRITEFUNCTION, &on_body);
         set(CURLOPT_WRITEDATA, this);
         if (options_.configure) options_.configure(easy_.get(), request.url);
-        if (!same_origin(request.url, source_.url())) {
-            // A redirect has led here. Credentials are for where they were meant to go. What this libcurl
-            // knows nothing of, nobody has set. The type of a certificate may stand for one: an engine's.
-            for (const CURLoption secret :
-                 {CURLOPT_USERNAME, CURLOPT_PASSWORD, CURLOPT_XOAUTH2_BEARER, CURLOPT_COOKIE, CURLOPT_SSLCERT,
-                  CURLOPT_SSLCERTTYPE, CURLOPT_SSLKEY, CURLOPT_KEYPASSWD,
-#if LIBCURL_VERSION_NUM >= 0x074700
-                  CURLOPT_SSLCERT_BLOB, CURLOPT_SSLKEY_BLOB,
-#endif
-                  CURLOPT_TLSAUTH_USERNAME, CURLOPT_TLSAUTH_PASSWORD}) {
-                static_cast<void>(::curl_easy_setopt(easy_.get(), secret, nullptr));
-            }
-            set(CURLOPT_NETRC, static_cast<long>(CURL_NETRC_IGNORED));
-        }
+        if (!is_at_home) drop_credentials();
 
         lines_.reset();
         begin_head();
         refused_ = {};
+        is_unwanted_ = false;
         check(::curl_multi_add_handle(multi_.get(), easy_.get()));
         is_open_ = true;
     }
@@ -252,8 +250,39 @@ private:
         if (code != CURLE_OK) throw std::system_error(code, category(), "curl_easy_setopt");
     }
 
+    /// Undoes what is set that another origin must not see. What this libcurl does not know, nobody has set.
+    void drop_credentials() {
+        constexpr CURLoption secrets[] = {
+            CURLOPT_USERNAME,
+            CURLOPT_PASSWORD,
+            CURLOPT_XOAUTH2_BEARER,
+            CURLOPT_COOKIE,
+            CURLOPT_SSLCERT,
+            CURLOPT_SSLCERTTYPE,  // the type may stand for one: an engine's
+            CURLOPT_SSLKEY,
+            CURLOPT_KEYPASSWD,
+#if LIBCURL_VERSION_NUM >= 0x074700
+            CURLOPT_SSLCERT_BLOB,
+            CURLOPT_SSLKEY_BLOB,
+#endif
+            CURLOPT_TLSAUTH_USERNAME,
+            CURLOPT_TLSAUTH_PASSWORD
+        };
+        for (const CURLoption secret : secrets) {
+            static_cast<void>(::curl_easy_setopt(easy_.get(), secret, nullptr));
+        }
+        set(CURLOPT_NETRC, static_cast<long>(CURL_NETRC_IGNORED));
+        set(CURLOPT_HTTPHEADER, headers_.get());
+        // Cookies know no port, so the other origin would see them. Let go of a jar that is shared, forget the
+        // file to write, and last stop libcurl's engine with all that it holds: the line before starts it.
+        set(CURLOPT_SHARE, share_elsewhere_.get());
+        for (const CURLoption jar : {CURLOPT_COOKIEJAR, CURLOPT_COOKIEFILE}) {
+            static_cast<void>(::curl_easy_setopt(easy_.get(), jar, nullptr));
+        }
+    }
+
     void set_method(const request& request) {
-        if (!request.body.empty() || request.method == "POST") {
+        if (sse::detail::has_content(request)) {
             set(CURLOPT_POST, 1L);
             set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
             set(CURLOPT_COPYPOSTFIELDS, request.body.c_str());
@@ -273,6 +302,9 @@ private:
         // takes every body for a form.
         if (!find_header(request.headers, "Expect")) add("Expect:");
         if (!find_header(request.headers, "Content-Type")) add("Content-Type:");
+        if (!options_.accept_compressed && !find_header(request.headers, "Accept-Encoding")) {
+            add("Accept-Encoding: identity");
+        }
         for (const auto& [name, value] : request.headers) {
             if (sse::detail::is_written_apart(name) && !equal_ignoring_case(name, "Host")) continue;
             std::string line = name;
@@ -287,27 +319,40 @@ private:
 
     static std::size_t on_header(char* bytes, std::size_t size, std::size_t count, void* self) noexcept {
         auto& transfer = *static_cast<curl::detail::transfer*>(self);
-        return transfer.call(size * count, [&] { transfer.got_line({bytes, size * count}); });
+        return transfer.call(size * count, [&] { transfer.take_line({bytes, size * count}); });
     }
 
     static std::size_t on_body(char* bytes, std::size_t size, std::size_t count, void* self) noexcept {
         auto& transfer = *static_cast<curl::detail::transfer*>(self);
-        return transfer.call(size * count, [&] {
+        const std::size_t used = transfer.call(size * count, [&] {
             transfer.tell_response();
             transfer.source_.handle_bytes({bytes, size * count}, now());
         });
+        return transfer.is_closed() || transfer.is_given_up() ? 0 : used;
     }
 
     /// \return what tells libcurl to go on, or to stop
     template <class Call>
-    std::size_t call(std::size_t size, Call got) noexcept {
+    std::size_t call(std::size_t size, Call tell) noexcept {
         try {
-            got();
+            tell();
         } catch (...) {
             thrown_ = std::current_exception();
         }
         return thrown_ || refused_ ? 0 : size;
     }
+
+    // libcurl reads on as long as there is something to read, and a few bytes may become billions. So whether
+    // anybody wants them is asked at each chunk.
+
+    bool is_closed() const noexcept {
+        running_.obey();
+        return source_.ready_state() == ready_state::closed;
+    }
+
+    /// For another request one chunk is read of what nobody wants: behind a short body, such as that of a
+    /// redirect, the connection can be used again.
+    bool is_given_up() noexcept { return !source_.is_reading() && std::exchange(is_unwanted_, true); }
 
     // The head
 
@@ -317,7 +362,7 @@ private:
         is_told_ = false;
     }
 
-    void got_line(std::string_view bytes) {
+    void take_line(std::string_view bytes) {
         if (bytes.starts_with("HTTP/")) begin_head();
         const auto line = lines_.take_line(bytes);
         if (lines_.error()) refused_ = lines_.error();
@@ -340,9 +385,11 @@ private:
     /// For an event stream this is as soon as its head is there.
     void tell_response() {
         if (std::exchange(is_told_, true)) return;
-        std::erase_if(response_.headers, [](const header& header) {
-            return equal_ignoring_case(header.name, "Content-Encoding");  // libcurl undoes it
-        });
+        if (options_.accept_compressed) {
+            std::erase_if(response_.headers, [](const header& header) {
+                return equal_ignoring_case(header.name, "Content-Encoding");  // libcurl undoes it
+            });
+        }
         source_.handle_response(sse::detail::with_date(response_), now());
     }
 
@@ -370,8 +417,10 @@ private:
 
     event_source& source_;
     const run_options& options_;
+    const sse::detail::controlled_run& running_;
     std::unique_ptr<CURLM, free_multi> multi_{};
-    std::unique_ptr<CURLSH, free_share> share_{};  // what one attempt leaves to the next
+    std::unique_ptr<CURLSH, free_share> share_{};            // what one attempt leaves to the next
+    std::unique_ptr<CURLSH, free_share> share_elsewhere_{};  // the same at other origins: no cookies
     std::unique_ptr<CURL, free_easy> easy_{};
     std::unique_ptr<curl_slist, free_list> headers_{};
     bool is_open_ = false;
@@ -380,6 +429,7 @@ private:
     response response_{};
     bool is_complete_ = false;  // the head of the final response
     bool is_told_ = false;
+    bool is_unwanted_ = false;  // the body, and one chunk of it has been read
     sse::error refused_{};  // what the server sent
     std::exception_ptr thrown_{};
 };
@@ -393,22 +443,23 @@ private:
 /// can do is set by `configure`. Where a certificate is not to be trusted, the source is closed.
 ///
 /// \return why it is closed: `source.error()`. Besides those of the library, errors that the source and its
-///         listeners are told are of `category`.
-/// \throws what the source's listeners and hooks throw; std::system_error, std::runtime_error and
-///         std::bad_alloc where libcurl fails; it may be called again then
+///         listeners are told are of `category`. `errc::already_running` at once, and nothing done, inside a
+///         listener of the source or another run.
+/// \throws what the source's listeners and hooks and `configure` throw; std::system_error,
+///         std::runtime_error and std::bad_alloc if libcurl fails; it may be called again then
+/// \complexity linear in the bytes of the bodies, once their compression is undone
 /// \note Most listeners are called with SIGPIPE blocked, as libcurl is at work then. One that comes of what
 ///       they write is dropped: the error is EPIPE.
 inline std::error_code run(event_source& source, const run_options& options = {}) {
-    detail::transfer transfer(source, options);
-    const auto obey = [&] {
-        if (options.control != nullptr) options.control->apply_to(source);
-    };
+    const sse::detail::controlled_run running(source, options.control);
+    if (!running.has_begun()) return errc::already_running;
+    detail::transfer transfer(source, options, running);
     for (;;) {
-        obey();
+        running.apply();
         const auto now = detail::time_point::clock::now();
         const event_source::task task = source.next(now);
         if (task.step != event_source::step::read) transfer.close();
-        if (task.step == event_source::step::finished) return source.error();
+        if (task.step == event_source::step::finished) return running.end();
         if (task.step == event_source::step::connect) {
             transfer.open(*task.request);
         } else if (task.step == event_source::step::read && !transfer.is_open()) {
@@ -416,11 +467,13 @@ inline std::error_code run(event_source& source, const run_options& options = {}
                                 now);  // an exception has ended the run before this one
         } else {
             transfer.wait(task.until);
-            obey();
+            running.apply();
         }
         transfer.go_on();
     }
 }
+
+std::error_code run(event_source&& source, const run_options& options = {}) = delete;
 
 namespace detail {
 

@@ -13,6 +13,7 @@
 
 #include <array>
 #include <atomic>
+#include <cassert>
 #include <cerrno>
 #include <chrono>
 #include <cstddef>
@@ -138,6 +139,9 @@ inline std::optional<time_point> earlier(std::optional<time_point> a, std::optio
 ///     if (task.step == sse::event_source::step::connect) connection.open(*task.request, now), ask_again();
 ///     …  // poll for connection.awaited(), until task.until or connection.deadline()
 ///     connection.go_on(revents, now);
+///
+/// `open` and `go_on` call the source, and so its listeners. These may close the connection, but must neither
+/// destroy it nor call the two: debug builds assert that, in others the two then do nothing.
 class connection {
 public:
     using time_point = event_source::time_point;
@@ -145,11 +149,18 @@ public:
     /// \pre the source lives longer
     explicit connection(event_source& source, const run_options& options = {})
         : source_(source), options_(options), reader_(options.limits) {}
+    explicit connection(event_source&& source, const run_options& options = {}) = delete;
     connection(const connection&) = delete;
     connection& operator=(const connection&) = delete;
+    ~connection() { assert(!is_called_ && "a connection is destroyed inside a listener that it called"); }
 
     /// Begins to ask for the resource; a connection that is there is closed. Tells the source of failures.
+    ///
+    /// \throws what the source's listeners and hooks throw, and std::bad_alloc
     void open(const request& request, time_point now) {
+        assert(!is_called_ && "called from inside a listener");
+        if (is_called_) return;
+        const running_call call(*this);
         close();
         if (request.url.scheme != "http") return source_.handle_fatal_error(errc::tls_unavailable);
         sse::request whole = request;
@@ -194,8 +205,14 @@ public:
     /// When to go on at the latest.
     std::optional<time_point> deadline() const noexcept { return deadline_; }
 
-    /// Goes on after the wait, which has found these events, or none. Tells the source what came.
+    /// Goes on after the wait, which has found these events, or none. Tells the source what came. If nothing
+    /// is open, does nothing.
+    ///
+    /// \throws what the source's listeners and hooks throw, and std::bad_alloc
     void go_on(short events, time_point now) {
+        assert(!is_called_ && "called from inside a listener");
+        if (is_called_) return;
+        const running_call call(*this);
         if (is_resolving_) {
             if (std::optional<detail::resolution> result = resolver_->take()) {
                 is_resolving_ = false;
@@ -214,6 +231,18 @@ public:
     }
 
 private:
+    /// Of `open` or `go_on`: what they read and use must not change under them.
+    class running_call {
+    public:
+        explicit running_call(connection& called) noexcept : called_(called) { called.is_called_ = true; }
+        running_call(const running_call&) = delete;
+        running_call& operator=(const running_call&) = delete;
+        ~running_call() { called_.is_called_ = false; }
+
+    private:
+        connection& called_;
+    };
+
     bool is_sent() const noexcept { return sent_ == unsent_.size(); }
     bool is_late(time_point now) const noexcept { return deadline_ && now >= *deadline_; }
 
@@ -314,6 +343,7 @@ private:
 
     event_source& source_;
     run_options options_;
+    bool is_called_ = false;  // `open` or `go_on`, and has not returned
     response_reader reader_;
 
     std::optional<detail::resolver> resolver_{};  // also of an attempt that has been given up
@@ -334,17 +364,20 @@ private:
 ///
 /// \return why it is closed: `source.error()`. Besides those of the library, errors that the source and its
 ///         listeners are told are of std::generic_category, from the sockets, and of `resolver_category`.
-/// \throws what the source's listeners and hooks throw, and std::system_error where poll() fails; it may be
-///         called again then
+///         `errc::already_running` at once, and nothing done, inside a listener of the source or another run.
+/// \throws what the source's listeners and hooks throw, std::bad_alloc, and std::system_error if poll()
+///         fails; it may be called again then
 /// \note Names are resolved on a thread that lives only for that.
 inline std::error_code run(event_source& source, const run_options& options = {}) {
+    const sse::detail::controlled_run running(source, options.control);
+    if (!running.has_begun()) return errc::already_running;
     posix::connection connection(source, options);
     for (;;) {
-        if (options.control != nullptr) options.control->apply_to(source);
+        running.apply();
         const auto now = detail::time_point::clock::now();
         const event_source::task task = source.next(now);
         if (task.step != event_source::step::read) connection.close();
-        if (task.step == event_source::step::finished) return source.error();
+        if (task.step == event_source::step::finished) return running.end();
         if (task.step == event_source::step::connect) {
             connection.open(*task.request, now);
             continue;
@@ -365,6 +398,8 @@ inline std::error_code run(event_source& source, const run_options& options = {}
         if (polled[1].revents == 0) connection.go_on(polled[0].revents, detail::time_point::clock::now());
     }
 }
+
+std::error_code run(event_source&& source, const run_options& options = {}) = delete;
 
 namespace detail {
 
