@@ -459,7 +459,7 @@ private:
     /// The number of the event that has this ID, or, if the channel made the ID, of one that had it.
     std::optional<std::uint64_t> find(std::string_view id) noexcept {
         // A client cannot make us hash more than the publisher has given.
-        if (!chains_.empty() && id.size() <= longest_own_id_) {
+        if (!chains_.empty() && id.size() <= max_own_id_bytes_) {
             if (const std::uint64_t* const link = find_link(chain_of(id), id)) return *link;
         }
         if (!options_.make_ids || !id.starts_with(prefix())) return std::nullopt;
@@ -501,7 +501,7 @@ private:
         if (std::uint64_t* const link = find_link(chain, id)) {
             *link = std::exchange(previous_of(*link), unchained);
         }
-        longest_own_id_ = larger(longest_own_id_, id.size());
+        max_own_id_bytes_ = larger(max_own_id_bytes_, id.size());
         return std::exchange(chain, next_);
     }
 
@@ -665,7 +665,7 @@ private:
     std::size_t oldest_ = 0;               // of them: those before it have left
     segment* spare_ = nullptr;             // for the next one, so that nothing is allocated
     std::vector<std::uint64_t> chains_{};  // a power of two; empty until an ID of the caller's own comes
-    std::size_t longest_own_id_ = 0;       // in bytes, of those that were ever published
+    std::size_t max_own_id_bytes_ = 0;     // in bytes, of those that were ever published
     std::uint64_t next_ = 1;               // the number of the next event
     time_point latest_{};
     std::size_t own_bytes_ = 0;  // of the segments and tables above: at most `max_bytes`

@@ -74,7 +74,7 @@ constexpr void put_field(Output& output, std::string_view name_and_colon, std::s
     return {room.data() + begin, room.size() - begin};
 }
 
-/// All of a message but its data: at the front, so that data can follow in pieces.
+/// All of a message but its data: at the front, so that data can follow in chunks.
 template <class Output>
 constexpr void put_head(Output& output, const message& message) {
     if (message.event) put_field(output, "event: ", *message.event);
@@ -88,26 +88,26 @@ constexpr void put_head(Output& output, const message& message) {
 /// Always with the space: without it a value that begins with one would lose it.
 inline constexpr std::string_view data_field = "data: ";
 
-/// Puts the data of one event, in as many pieces as one likes. Each line break begins a data line anew.
+/// Puts the data of one event, in any number of chunks. After each line break a new data line begins.
 class chunked_data {
 public:
     template <class Output>
-    [[gnu::always_inline]] constexpr void put(Output& output, std::string_view piece) {
+    [[gnu::always_inline]] constexpr void put(Output& output, std::string_view chunk) {
         if (!begun_) output.put(data_field);
         begun_ = true;
-        if (piece.empty()) return;
-        const bool ends_crlf = after_cr_ && piece.front() == '\n';  // of which the CR has been seen to
-        after_cr_ = piece.back() == '\r';
+        if (chunk.empty()) return;
+        const bool ends_crlf = after_cr_ && chunk.front() == '\n';  // of which the CR has been seen to
+        after_cr_ = chunk.back() == '\r';
 
         bool first = true;
-        for_each_line(behind(piece, ends_crlf ? 1 : 0), [&](std::string_view line) {
+        for_each_line(behind(chunk, ends_crlf ? 1 : 0), [&](std::string_view line) {
             if (!first) output.put("\ndata: ");
             first = false;
             output.put(line);
         });
     }
 
-    /// Ends the event. Without a piece of data before, not even an empty one, it has none.
+    /// Ends the event. Without a chunk of data before, not even an empty one, it has none.
     template <class Output>
     constexpr void end(Output& output) const {
         output.put(begun_ ? "\n\n" : "\n");
@@ -184,12 +184,12 @@ constexpr std::size_t encoded_size(const message& message) noexcept {
     return out;
 }
 
-/// Writes to one sink again and again, and can write one event's data in pieces, so that it need not be in
+/// Writes to one sink again and again, and can write one event's data in chunks, so that it need not be in
 /// memory as a whole:
 ///
 ///     sse::encoder encoder(out);
 ///     auto error = encoder.begin_event({.event = "report"});
-///     while (auto piece = more()) error = encoder.write_data(*piece);
+///     while (auto chunk = more()) error = encoder.write_data(*chunk);
 ///     error = encoder.end_event();
 ///
 /// Made from an lvalue it refers to the sink, else it owns it; a span that cannot be shortened is copied to
@@ -237,17 +237,17 @@ public:
         return error;
     }
 
-    /// A further piece of the event's data: the pieces are encoded as if they came in one, a CR LF parted
-    /// between two included. An empty piece makes the data empty rather than absent.
-    [[nodiscard]] constexpr error_type write_data(std::string_view piece) {
+    /// A further chunk of the event's data. The chunks are encoded as if they came in one, even if a CR LF is
+    /// parted between two. An empty chunk makes the data empty rather than absent.
+    [[nodiscard]] constexpr error_type write_data(std::string_view chunk) {
         assert(in_event_ || error_);
         detail::chunked_data data;
         const error_type error = put(
             [&](auto& output) {
                 data = data_;
-                data.put(output, piece);
+                data.put(output, chunk);
             },
-            piece);
+            chunk);
         if (!error) data_ = data;
         return error;
     }

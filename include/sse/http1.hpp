@@ -400,7 +400,7 @@ private:
 /// \pre the request was neither HEAD nor CONNECT: their responses end elsewhere
 /// \throws from `next`: what the allocator throws. Only `reset()` may follow.
 /// \complexity linear in the bytes, in every shape of them. No allocation while the body is read, save for
-///             trailers and for a chunk's extensions that come in pieces: room for these is kept.
+///             trailers and for the extensions of a chunk that are cut: room for these is kept.
 /// \spec RFC 9112
 class response_reader : detail::message_reader {
 public:

@@ -153,7 +153,7 @@ private:
     bool kept_ = false;
 };
 
-/// Gathers what is put piece by piece, so that a sink which may be a system call is called seldom.
+/// Gathers what is put, so that a sink which may be a system call is called seldom.
 template <class Sink>
 class gather {
 public:
