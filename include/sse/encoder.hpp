@@ -180,7 +180,9 @@ constexpr std::size_t encoded_size(const message& message) noexcept {
 ///         exceptions are switched off, it aborts.
 [[nodiscard]] SSE_CONSTEXPR_STRING std::string encode(const message& message) {
     std::string out;
-    if (const sse::error error = encode_to(out, message)) detail::raise(error);
+    if (const sse::error refused = detail::check(message)) detail::raise(refused);
+    const auto put_all = [&](auto& output) { detail::put_message(output, message); };
+    if (const sse::error error = detail::write_through(out, put_all)) detail::raise(error);
     return out;
 }
 

@@ -258,10 +258,10 @@ constexpr sink_error_t<Sink> write_through(Sink& sink, PutAll put_all, const Tex
         if constexpr (std::same_as<Sink, std::span<char>>) sink = output.rest;
         return {};
     } else if constexpr (can_take_back<Sink>) {
-        if constexpr (sizeof...(Texts) != 0 && std::copyable<Sink>) {
+        if constexpr (sizeof...(Texts) != 0 && std::is_copy_constructible_v<Sink> &&
+                      std::is_move_assignable_v<Sink>) {
             const bool is_own = (lies_in(sink, texts) || ...);
-            if (is_own) [[unlikely]]
-                return write_beside(sink, put_all);
+            if (is_own) return write_beside(sink, put_all);
         }
         write_guard<Sink> guard(sink);
         gather<Sink> output(sink);
