@@ -1830,6 +1830,22 @@ TEST_CASE("the rest of a large event that has left stays where it is, and is tak
     }
 }
 
+TEST_CASE("of an event that has left a rest of up to 4 KiB is copied, once, and a larger one is not") {
+    for (const std::size_t size : {1u, 4096u, 4097u, 20'000u}) {
+        CAPTURE(size);
+        channel news({.max_events = 1, .max_bytes = 200'000, .epoch = epoch});
+        cursor reader = news.subscribe();
+        CHECK_FALSE(news.publish({.data = std::string(30'000, 'x')}).error);
+        reader.consume(reader.next_bytes().size() - size);
+        const char* const before = reader.next_bytes().data();
+        publish_numbers(news, 2, 2);
+        CHECK((reader.next_bytes().data() == before) == (size > 4096));
+        const count since;
+        CHECK(reader.next_bytes().size() == size);
+        CHECK(since.allocations() == 0);
+    }
+}
+
 TEST_CASE("a cursor that is at its end is not behind, and skips nothing") {
     channel news({.max_events = 2, .epoch = epoch});
     cursor reader = news.subscribe();
