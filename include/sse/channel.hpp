@@ -636,7 +636,8 @@ private:
 
     void drop_oldest_segment() noexcept {
         segment* const oldest = segments_[oldest_++];
-        oldest->finish();                             // it may be the last: cursors must not wait in it
+        // It may be the last one: cursors must not wait in it.
+        oldest->finish();
         if (oldest_ >= segments_.size() - oldest_) {  // so each is moved up but once or so
             segments_.erase(segments_.begin(), segments_.begin() + static_cast<std::ptrdiff_t>(oldest_));
             oldest_ = 0;
