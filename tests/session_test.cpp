@@ -1753,6 +1753,27 @@ std::uint64_t play(std::uint64_t seed) {
 
 }  // namespace
 
+TEST_CASE("a client that does not take the text of a gap keeps no segment that has left the log") {
+    channel news({.max_bytes = 16 << 10, .epoch = 0xAB});
+    session_options options{.when_behind = when_behind::skip_to_oldest};
+    options.gap = [](std::optional<std::uint64_t>) { return std::string("event: gap\ndata:\n\n"); };
+    const auto publish_many = [&] {
+        for (int i = 0; i < 1000; ++i) {
+            if (news.publish({.data = std::string(100, 'x')}).error) FAIL("refused");
+        }
+    };
+    sse::session session(options, news.subscribe(), "", start);
+    session.sent(session.next(start).bytes.size(), start);
+    CHECK(session.next(start).step == sse::session::step::wait);
+    publish_many();
+    REQUIRE(session.next(start).bytes.starts_with("event: gap\n"));
+    publish_many();
+    REQUIRE(session.next(start).bytes.starts_with("event: gap\n"));  // none of it was taken
+    const std::size_t held = news.stats().held_bytes;
+    session.kick();
+    CHECK(held == news.stats().held_bytes);
+}
+
 TEST_CASE("at random: each event once and in order, or a gap that is told") {
     std::uint64_t bytes = 0;
     for (std::uint64_t seed = 1; seed <= 1000; ++seed) bytes += play(seed);
