@@ -412,7 +412,7 @@ private:
         const std::size_t id_size = is_given_id ? std::string_view("id: \n").size() + max_made_id_bytes : 0;
         const std::size_t size = encoded_size(message);
         if (size > max_event_bytes) return true;
-        const std::size_t tables = list_size(0) * sizeof(segments_[0]) + sizeof(chains_[0]);
+        const std::size_t tables = list_size(0) * sizeof(segment*) + sizeof(chains_[0]);
         return segment::memory_for(size + id_size) + tables > options_.max_bytes;
     }
 
@@ -557,7 +557,7 @@ private:
             const bool is_list_full = segments_.size() == segments_.capacity();
             if (!is_list_full && spare_ != nullptr && spare_->memory() >= memory) break;
             const std::size_t size = list_size(segments_.size() - oldest_);
-            const std::size_t needed = is_list_full ? size * sizeof(segments_[0]) : memory;
+            const std::size_t needed = is_list_full ? size * sizeof(segment*) : memory;
             if (own_bytes_ + needed > options_.max_bytes) {
                 drop_something();
             } else if (is_list_full) {
@@ -592,7 +592,8 @@ private:
 
     template <class Table>
     static std::size_t memory_of(const Table& table) noexcept {
-        return table.capacity() * sizeof(table[0]);
+        // NOLINTNEXTLINE(bugprone-sizeof-expression): one table holds pointers
+        return table.capacity() * sizeof(typename Table::value_type);
     }
 
     std::size_t usual_segment() const noexcept {

@@ -735,20 +735,18 @@ private:
     std::list<std::function<void(std::string_view)>> on_unsendable_id_{};
 
     state state_ = state::ready;
-    std::optional<time_point> deadline_{};  // of the state, if it has one
-    bool is_fed_ = false;                   // by the server: the deadline is to be counted anew
+    bool is_called_ = false;     // by the loop, and has not returned
+    bool is_fed_ = false;        // by the server: the deadline is to be counted anew
+    bool has_request_ = false;   // a redirect has made it
+    bool had_response_ = false;  // to any request since construction
+    bool saw_terminal_event_ = false;
+    std::uint32_t redirects_ = 0;            // of this request
+    std::uint64_t handed_out_ = 0;           // requests, since construction
+    std::optional<time_point> deadline_{};   // of the state, if it has one
     std::optional<time_point> opened_at_{};  // the stream of this attempt
     std::error_code error_{};
-    bool saw_terminal_event_ = false;
     sse::backoff backoff_;
-
     sse::request request_{};
-    bool has_request_ = false;     // a redirect has made it
-    std::uint32_t redirects_ = 0;
-
-    bool is_called_ = false;             // by the loop, and has not returned
-    std::uint64_t handed_out_ = 0;       // requests, since construction
-    bool had_response_ = false;          // of any of them
     detail::source_run* run_ = nullptr;  // of an adapter, and has not returned
 
     sse::parser parser_{};  // of this connection

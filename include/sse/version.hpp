@@ -4,7 +4,7 @@
 #pragma once
 
 // The same for `#if SSE_VERSION >= 200`: major * 10,000 + minor * 100 + patch.
-#define SSE_VERSION 100
+#define SSE_VERSION 100  // NOLINT(modernize-macro-to-enum): the preprocessor knows no enumerators
 
 namespace sse {
 

@@ -174,7 +174,7 @@ public:
 private:
     enum class command : int { none, close, restart };
 
-    void wake() noexcept {
+    void wake() const noexcept {
         const int error = errno;  // a signal handler has to leave it as it was
         // If the pipe is full, it can be read already.
         [[maybe_unused]] const auto written = ::write(pipe_.write_end.get(), "", 1);
