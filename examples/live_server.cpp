@@ -96,6 +96,9 @@ constexpr std::string_view usage = R"(usage: live_server [options]
                     what is done with one that falls behind what is kept:
                     disconnect, skip-to-oldest or skip-to-latest (default
                     disconnect)
+  --when-unknown POLICY
+                    what one gets whose last event ID is unknown: replay-all or
+                    only-new (default replay-all)
   --drain MS        how long the farewell may take, on SIGTERM (default {drain})
   --help            this
 )";
@@ -122,6 +125,7 @@ struct settings {
     sse::channel_options log{};
     milliseconds tick = 250ms;
     sse::session_options subscriber{.retry = 2s};
+    sse::when_unknown when_unknown = sse::when_unknown::replay_all;
     bool help = false;
 };
 
@@ -501,7 +505,8 @@ private:
     void open_stream(client& peer) {
         const sse::request& request = peer.http->reader->request();
         const std::string_view target = request.url.target;
-        sse::subscribe_options wanted{.types = parameters(target, "type")};
+        sse::subscribe_options wanted{.types = parameters(target, "type"),
+                                      .when_unknown = server_.options.when_unknown};
         std::string name = first_parameter(target, "client");
         const bool has_long_type =
             std::any_of(wanted.types.begin(), wanted.types.end(),
@@ -919,13 +924,20 @@ std::string origin(std::string_view text) {
     return std::string(text);
 }
 
-sse::when_behind policy(support::command_line& arguments) {
+sse::when_behind when_behind(support::command_line& arguments) {
     const std::string_view name = arguments.value();
     if (name == "disconnect") return sse::when_behind::disconnect;
     if (name == "skip-to-oldest") return sse::when_behind::skip_to_oldest;
     if (name == "skip-to-latest") return sse::when_behind::skip_to_latest;
     throw support::usage_error(
         fmt::format("--when-behind wants disconnect, skip-to-oldest or skip-to-latest, not '{}'", name));
+}
+
+sse::when_unknown when_unknown(support::command_line& arguments) {
+    const std::string_view name = arguments.value();
+    if (name == "replay-all") return sse::when_unknown::replay_all;
+    if (name == "only-new") return sse::when_unknown::only_new;
+    throw support::usage_error(fmt::format("--when-unknown wants replay-all or only-new, not '{}'", name));
 }
 
 settings parse(support::command_line arguments) {
@@ -963,7 +975,8 @@ settings parse(support::command_line arguments) {
         else if (arguments.is("--heartbeat")) result.subscriber.heartbeat = time(0);
         else if (arguments.is("--send-timeout")) result.subscriber.send_timeout = time(0);
         else if (arguments.is("--drain")) result.subscriber.drain_timeout = time(1);
-        else if (arguments.is("--when-behind")) result.subscriber.when_behind = policy(arguments);
+        else if (arguments.is("--when-behind")) result.subscriber.when_behind = when_behind(arguments);
+        else if (arguments.is("--when-unknown")) result.when_unknown = when_unknown(arguments);
         else if (arguments.is("--help")) result.help = true;
         else arguments.refuse();
     }

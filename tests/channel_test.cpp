@@ -92,10 +92,10 @@ time_point at(std::chrono::milliseconds time) { return time_point(1h) + time; }
 std::string drain(cursor& reader, std::size_t step = SIZE_MAX) {
     std::string bytes;
     for (;;) {
-        const std::string_view pending = reader.next_bytes().substr(0, step);
-        if (pending.empty()) return bytes;
-        bytes += pending;
-        reader.consume(pending.size());
+        const std::string_view next = reader.next_bytes().substr(0, step);
+        if (next.empty()) return bytes;
+        bytes += next;
+        reader.consume(next.size());
     }
 }
 
@@ -386,7 +386,7 @@ TEST_CASE("the log never takes more memory than the bound on bytes, whatever the
             CAPTURE(largest);
             std::mt19937 random(7);
             const count since;
-            std::size_t most_held = 0;
+            std::size_t max_held = 0;
             std::size_t wrongly_refused = 0;
             bool has_newest = true;
             std::uint64_t published = 0;
@@ -400,7 +400,7 @@ TEST_CASE("the log never takes more memory than the bound on bytes, whatever the
                     const message sent{.data = std::string_view(text).substr(0, random() % (range + 1))};
                     const sse::publish_result result = news.publish(sent);
                     const sse::channel_stats stats = news.stats();
-                    most_held = std::max(most_held, stats.held_bytes);
+                    max_held = std::max(max_held, stats.held_bytes);
                     if (result.error == errc::event_too_large) {
                         if (sent.data->size() + 200 <= bound) ++wrongly_refused;
                     } else {
@@ -411,7 +411,7 @@ TEST_CASE("the log never takes more memory than the bound on bytes, whatever the
                 }
                 if (bound >= 500 && published_bytes >= 5 * bound) CHECK(news.stats().held_events < published);
             }
-            CHECK(most_held <= bound);
+            CHECK(max_held <= bound);
             CHECK(since.peak_bytes() <= bound + overhead(bound));
             CHECK(wrongly_refused == 0);
             CHECK(has_newest);
@@ -424,16 +424,16 @@ TEST_CASE("so with IDs of the caller's own, by which events are found") {
     for (const std::size_t bound : {10'000u, 1u << 20}) {
         CAPTURE(bound);
         const count since;
-        std::size_t most_held = 0;
+        std::size_t max_held = 0;
         {
             channel news({.max_events = SIZE_MAX, .max_bytes = bound});
             for (std::size_t i = 0; i < bound / 10; ++i) {
                 static_cast<void>(news.publish({.id = "x"}));
-                most_held = std::max(most_held, news.stats().held_bytes);
+                max_held = std::max(max_held, news.stats().held_bytes);
             }
             CHECK(news.stats().held_events < bound / 10);
         }
-        CHECK(most_held <= bound);
+        CHECK(max_held <= bound);
         CHECK(since.peak_bytes() <= bound + overhead(bound));
     }
 }
@@ -504,7 +504,7 @@ TEST_CASE("events of more than a segment pass whole, between small ones") {
     CHECK(drain(again, 4096) == expected);
 }
 
-TEST_CASE("what pending gives is never more than 64 KiB, unless that is one event") {
+TEST_CASE("what next_bytes gives is never more than 64 KiB, unless that is one event") {
     channel news({.epoch = epoch});
     cursor follower = news.subscribe();
     const std::string large(100'000, 'x');
@@ -994,7 +994,7 @@ TEST_CASE("the last event ID of a cursor is that of the event before, in mid-eve
 
 // Taking
 
-TEST_CASE("pending may be consumed by any number of bytes") {
+TEST_CASE("what next_bytes gives may be consumed by any number of bytes") {
     channel news({.max_bytes = 20'000, .epoch = epoch});  // several segments
     std::mt19937 random(5);
     const std::string text(700, 'x');
@@ -1143,7 +1143,7 @@ TEST_CASE("all subscribers are given the same bytes, which are not copied") {
     CHECK(one.next_bytes().size() == two.next_bytes().size());
 }
 
-TEST_CASE("what pending gave stays while events are published that push it out") {
+TEST_CASE("what next_bytes gave stays while events are published that push it out") {
     channel news({.max_events = 2, .max_bytes = 2000, .epoch = epoch});
     cursor reader = news.subscribe();
     publish_numbers(news, 1, 2);

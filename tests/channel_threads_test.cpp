@@ -213,7 +213,7 @@ struct totals {
 struct manner {
     std::uint32_t stay = 1000;    // how many reads a connection lasts, about
     std::uint32_t dawdle = 1;     // how often it stands still between two reads: one time in so many
-    bool takes_part = true;       // of what is pending
+    bool takes_part = true;       // of what is next
     std::uint64_t lets_pass = 0;  // how many events are published before it reads the first time
 };
 

@@ -38,7 +38,7 @@ struct row {
     // What comes of it:
     row& id(std::string value) { return last_event_id_ = std::move(value), *this; }
     row& retry(std::int64_t value) { return retry_ = value, *this; }
-    row& pending() { return pending_ = true, *this; }
+    row& in_event() { return in_event_ = true, *this; }
     row& too_large() { return too_large_ = true, *this; }
     /// What a handler with all functions is told, in place of the events alone.
     row& told(std::vector<notification> log) { return log_ = std::move(log), *this; }
@@ -54,7 +54,7 @@ struct row {
     std::vector<received> events_;
     std::string last_event_id_{};
     std::optional<std::int64_t> retry_{};
-    bool pending_ = false;
+    bool in_event_ = false;
     bool too_large_ = false;
     std::optional<std::vector<notification>> log_{};
     test::setup how_{};
@@ -99,7 +99,7 @@ void check(const row& r) {
     }
     expected.last_event_id = r.last_event_id_;
     expected.reconnection_time = r.retry_;
-    expected.pending = r.pending_;
+    expected.pending = r.in_event_;
     expected.too_large = r.too_large_;
 
     const test::driver way = r.log_ ? test::driver{"push to a handler", test::unbounded, test::everything,
@@ -159,7 +159,7 @@ TEST_CASE("a byte order mark is dropped at the very start, and nowhere else") {
         row("EF BB is text before CR LF", "\xEF\xBB\r\ndata: b\n\n", {{"b"}}),
         row("EF BB is a field's name", "\xEF\xBB\n").told({unknown("\xEF\xBB", "")}),
         row("EF BB EF is text", "\xEF\xBB\xEF: a\n").told({unknown("\xEF\xBB\xEF", "a")}),
-        row("EF BB and the end of the stream", "\xEF\xBB").pending(),
+        row("EF BB and the end of the stream", "\xEF\xBB").in_event(),
         row("EF EF BB BF is text", "\xEF" + bom + "data: a\n\n"),
         row("BF BB EF is text", "\xBF\xBB\xEF"s + "data: a\n\n"),
         row("FE FF is text", "\xFE\xFF"s + "data: a\n\n"),
@@ -182,7 +182,7 @@ TEST_CASE("lines end at CR LF, at LF and at CR, and at nothing else") {
         row("CR CR LF are two", "data: a\r\r\ndata: b\r\r\n", {{"a"}, {"b"}}),
         row("only one LF belongs to a CR", "data: a\r\n\ndata: b\r\n\n", {{"a"}, {"b"}}),
         row("a CR at the end of the stream ends its line", "data: a\r\r", {{"a"}}),
-        row("a CR LF at the end of the stream ends one line", "data: a\r\n").pending(),
+        row("a CR LF at the end of the stream ends one line", "data: a\r\n").in_event(),
         row("empty lines alone do nothing", "\n\r\r\n\n\r\r\n"),
         row("empty lines at the start do nothing", "\n\n\rdata: a\n\n", {{"a"}}),
         row("an LF at the start ends a line", "\ndata: a\n\n", {{"a"}}),
@@ -202,16 +202,16 @@ TEST_CASE("lines end at CR LF, at LF and at CR, and at nothing else") {
 TEST_CASE("what has not ended when the stream ends is dropped") {
     check({
         row("an empty stream", ""),
-        row("a line", "data: a\n\ndata: b", {{"a"}}).pending(),
-        row("a block", "data: a\n\ndata: b\n", {{"a"}}).pending(),
-        row("a line of the first block", "data: a").pending(),
-        row("the beginning of a name", "da").pending(),
-        row("a name", "data").pending(),
-        row("a name and its colon", "data:").pending(),
-        row("an id's line", "id: 7").pending(),
-        row("an id's block", "id: 7\n").pending(),
-        row("a type's block", "event: a\n").pending(),
-        row("a retry's line", "retry: 10").pending(),
+        row("a line", "data: a\n\ndata: b", {{"a"}}).in_event(),
+        row("a block", "data: a\n\ndata: b\n", {{"a"}}).in_event(),
+        row("a line of the first block", "data: a").in_event(),
+        row("the beginning of a name", "da").in_event(),
+        row("a name", "data").in_event(),
+        row("a name and its colon", "data:").in_event(),
+        row("an id's line", "id: 7").in_event(),
+        row("an id's block", "id: 7\n").in_event(),
+        row("a type's block", "event: a\n").in_event(),
+        row("a retry's line", "retry: 10").in_event(),
         row("nothing, after a complete block", "data: a\n\n", {{"a"}}),
     });
 }
@@ -219,22 +219,25 @@ TEST_CASE("what has not ended when the stream ends is dropped") {
 TEST_CASE("what has not ended when the stream ends is delivered where that is asked for") {
     check({
         row("an empty stream", "").deliver(),
-        row("a line", "data: a\n\ndata: b", {{"a"}, {"b"}}).pending().deliver(),
-        row("a block", "data: a\ndata: b\n", {{"a\nb"}}).pending().deliver(),
-        row("a block that ends in CR", "data: a\r", {{"a"}}).pending().deliver(),
-        row("a block that ends in CR LF", "data: a\r\n", {{"a"}}).pending().deliver(),
+        row("a line", "data: a\n\ndata: b", {{"a"}, {"b"}}).in_event().deliver(),
+        row("a block", "data: a\ndata: b\n", {{"a\nb"}}).in_event().deliver(),
+        row("a block that ends in CR", "data: a\r", {{"a"}}).in_event().deliver(),
+        row("a block that ends in CR LF", "data: a\r\n", {{"a"}}).in_event().deliver(),
         row("nothing after a complete block", "data: a\n\n", {{"a"}}).deliver(),
-        row("its id counts", "id: 7\ndata: a", {{"a", "message", "7"}}).id("7").pending().deliver(),
-        row("an unfinished id counts", "data: a\nid: 7", {{"a", "message", "7"}}).id("7").pending().deliver(),
-        row("an id without data counts", "id: 7\n").id("7").pending().deliver(),
-        row("a type without data is no event", "event: a\n").pending().deliver(),
-        row("an unfinished type", "data: a\nevent: b", {{"a", "b"}}).pending().deliver(),
-        row("a name without a colon is a line", "data", {{""}}).pending().deliver(),
-        row("a part of a name is an unknown field", "data: a\ndat", {{"a"}}).pending().deliver(),
-        row("an unfinished comment", "data: a\n:b", {{"a"}}).pending().deliver(),
-        row("an unfinished retry", "data: a\nretry: 10", {{"a"}}).retry(10).pending().deliver(),
-        row("EF BB is a field's name", "\xEF\xBB").pending().deliver().told({unknown("\xEF\xBB", "")}),
-        row("the half of a code point", "data: a\xE2\x80", {{"a" + replaced}}).pending().deliver().replace(),
+        row("its id counts", "id: 7\ndata: a", {{"a", "message", "7"}}).id("7").in_event().deliver(),
+        row("an unfinished id counts", "data: a\nid: 7", {{"a", "message", "7"}})
+            .id("7")
+            .in_event()
+            .deliver(),
+        row("an id without data counts", "id: 7\n").id("7").in_event().deliver(),
+        row("a type without data is no event", "event: a\n").in_event().deliver(),
+        row("an unfinished type", "data: a\nevent: b", {{"a", "b"}}).in_event().deliver(),
+        row("a name without a colon is a line", "data", {{""}}).in_event().deliver(),
+        row("a part of a name is an unknown field", "data: a\ndat", {{"a"}}).in_event().deliver(),
+        row("an unfinished comment", "data: a\n:b", {{"a"}}).in_event().deliver(),
+        row("an unfinished retry", "data: a\nretry: 10", {{"a"}}).retry(10).in_event().deliver(),
+        row("EF BB is a field's name", "\xEF\xBB").in_event().deliver().told({unknown("\xEF\xBB", "")}),
+        row("the half of a code point", "data: a\xE2\x80", {{"a" + replaced}}).in_event().deliver().replace(),
     });
 }
 
@@ -306,7 +309,7 @@ TEST_CASE("data lines are joined by LF") {
         row("an empty line between", "data: a\ndata\ndata: b\n\n", {{"a\n\nb"}}),
         row("the standard's three events, of which the last has not ended",
             "data\n\ndata\ndata\n\ndata:", {{""}, {"\n"}})
-            .pending(),
+            .in_event(),
         row("other lines between", "data: a\nid: 7\n: x\nunknown\nevent: b\nretry: 1\ndata: c\n\n",
             {{"a\nc", "b", "7"}})
             .id("7")
@@ -354,10 +357,10 @@ TEST_CASE("an id counts once its block is complete, and stays") {
         row("within a block the empty one counts", "id: 7\nid\ndata\n\n", {{""}}),
         row("not before the block is complete", "id: 7\ndata: a\n\nid: 8\ndata: b\n", {{"a", "message", "7"}})
             .id("7")
-            .pending(),
+            .in_event(),
         row("nor is it cleared before", "id: 7\ndata: a\n\nid\ndata: b\n", {{"a", "message", "7"}})
             .id("7")
-            .pending(),
+            .in_event(),
         row("with a NUL the line is ignored", "id: 7" + nul + "\ndata\n\n", {{""}}),
         row("also where NUL comes first", "id:" + nul + "7\ndata\n\n", {{""}}),
         row("also where NUL comes between", "id: 7" + nul + "8\ndata\n\n", {{""}}),
@@ -389,7 +392,7 @@ TEST_CASE("the reconnection time is what a retry of digits says") {
     check({
         row("digits", "retry: 10\n").retry(10),
         row("no space", "retry:10\n").retry(10),
-        row("it needs no complete block", "retry: 10\ndata: a").retry(10).pending(),
+        row("it needs no complete block", "retry: 10\ndata: a").retry(10).in_event(),
         row("it is no event", "retry: 10\n\n").retry(10),
         row("zero", "retry: 0\n").retry(0),
         row("leading zeros are decimal", "retry: 0010\n").retry(10),
@@ -449,7 +452,7 @@ TEST_CASE("handlers are told of everything, in order") {
             .told({unknown("d", ""), unknown("da", ""), unknown("dat", ""), unknown("e", ""),
                    unknown("i", ""), unknown("r", ""), unknown("retr", "")}),
         row("an id without data", "id: 7\n\n").told({id("7")}).id("7"),
-        row("an id only once its block is complete", "id: 7\n").told({}).pending(),
+        row("an id only once its block is complete", "id: 7\n").told({}).in_event(),
         row("the last id of a block only", "id: 7\nid: 8\n\n").told({id("8")}).id("8"),
         row("an id that is the same again", "id: 7\n\nid: 7\n\n\n").told({id("7"), id("7")}).id("7"),
         row("an id that is cleared", "id: 7\n\nid\n\n").told({id("7"), id("")}),
@@ -481,7 +484,7 @@ TEST_CASE("web-platform-tests, eventsource") {
         row("format-data-before-final-empty-line.any.js", "retry:1000\ndata:test1\n\nid:test\ndata:test2\n",
             {{"test1"}})
             .retry(1000)
-            .pending(),
+            .in_event(),
         row("format-field-data.any.js", "data:\n\ndata\ndata\n\ndata:test\n\n\n", {{""}, {"\n"}, {"test"}}),
         row("format-field-event.any.js", "event:test\ndata:x\n\ndata:x\n\n\n", {{"x", "test"}, {"x"}}),
         row("format-field-event-empty.any.js", "event: \ndata:data\n\n\n", {{"data"}}),
@@ -563,20 +566,20 @@ TEST_CASE("what other parsers got wrong") {
         row("an id was taken from a block that was cut off", "id: 1\ndata: a\n\nid: 2\ndata: b\n",
             {{"a", "message", "1"}})
             .id("1")
-            .pending(),
+            .in_event(),
         row("an id was taken from a line that was cut off", "id: 1\ndata: a\n\nid: 2",
             {{"a", "message", "1"}})
             .id("1")
-            .pending(),
+            .in_event(),
         row("the id was forgotten with each event", "id: 1\ndata: a\n\ndata: b\n\n",
             {{"a", "message", "1"}, {"b", "message", "1"}})
             .id("1"),
         row("a line of more than 64 KiB was cut", "data: " + long_line + "\n\n", {{long_line}}),
         row("the last event of a model's answer was lost", "data: {\"a\":1}\n\ndata: [DONE]",
             {{"{\"a\":1}"}, {"[DONE]"}})
-            .pending()
+            .in_event()
             .deliver(),
-        row("a half event was delivered", "data: {\"a\":1}\n\ndata: {\"b\"", {{"{\"a\":1}"}}).pending(),
+        row("a half event was delivered", "data: {\"a\":1}\n\ndata: {\"b\"", {{"{\"a\":1}"}}).in_event(),
         row("a word that marks the end was no event", "data: [DONE]\n\n", {{"[DONE]"}}),
         row("an id without data went unseen", "id: 7\nretry: 5\n\n")
             .told({retry(5), id("7")})
@@ -645,7 +648,7 @@ TEST_CASE("the limit bounds what must be kept, and no half event passes it") {
     check({
         row("data of the limit", "data: abcd\n\n", {{"abcd"}}).limit(4),
         row("data of one more", "data: abcd\n\n").limit(3).too_large(),
-        row("not where the line has not ended", "data: abcd").limit(4).pending(),
+        row("not where the line has not ended", "data: abcd").limit(4).in_event(),
         row("also where the line has not ended", "data: abcd").limit(3).too_large(),
         row("the events before it come", "id: 1\ndata: a\n\ndata: abc\n\ndata: b\n\n",
             {{"a", "message", "1"}})
@@ -698,7 +701,7 @@ TEST_CASE("the limit bounds what must be kept, and no half event passes it") {
         row("U+FFFD counts in full", "data: \x80\n\n").replace().limit(2).too_large(),
         row("U+FFFD at the limit", "data: \x80\n\n", {{replaced}}).replace().limit(3),
         row("what is delivered at the end is bounded too", "data: \x80")
-            .pending()
+            .in_event()
             .replace()
             .deliver()
             .limit(2)
@@ -800,7 +803,10 @@ TEST_CASE("ill-formed UTF-8 is replaced as the Encoding standard's decoder does,
                 {{text + "\n" + text + "x", text, bytes.find('\0') == std::string::npos ? text : ""}})
                 .id(bytes.find('\0') == std::string::npos ? text : "")
                 .replace(),
-            row(entry.name + ", at the end", "data: x" + bytes, {{"x" + text}}).pending().deliver().replace(),
+            row(entry.name + ", at the end", "data: x" + bytes, {{"x" + text}})
+                .in_event()
+                .deliver()
+                .replace(),
             row(entry.name + ", as it is", "data: " + bytes + "\n\n", {{bytes}}),
         });
     }
@@ -821,7 +827,7 @@ TEST_CASE("ill-formed UTF-8 in names, comments and other places") {
             .replace(),
         row("the beginning of a byte order mark, and the end", "\xEF\xBB")
             .told({unknown(replaced, "")})
-            .pending()
+            .in_event()
             .deliver()
             .replace(),
         row("a byte order mark", bom + "data: \x80\n\n", {{replaced}}).replace(),
@@ -840,7 +846,7 @@ TEST_CASE("ill-formed UTF-8 in names, comments and other places") {
         row("the end of a line does not join sequences", "data: \xE2\x80\ndata: \xA6\n\n",
             {{replaced + "\n" + replaced}})
             .replace(),
-        row("the end of a stream is dropped with its line", "data: \xE2\x80").pending().replace(),
+        row("the end of a stream is dropped with its line", "data: \xE2\x80").in_event().replace(),
         row("the id of another connection is not touched", "data\n\n", {{"", "message", "\xFF"}})
             .resumed("\xFF")
             .id("\xFF")

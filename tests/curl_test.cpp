@@ -79,6 +79,15 @@ std::string gzip_bomb(std::string_view bytes, int repetitions) {
     return result;
 }
 
+/// As RFC 8878 has it: some bytes as they are, and so many blocks that are 128 KiB of `x`, four bytes each.
+std::string zstd_bomb(std::string_view bytes, int blocks) {
+    const auto size = static_cast<std::uint32_t>(bytes.size());
+    std::string result = "\x28\xB5\x2F\xFD" + std::string("\0\x38", 2);  // a window of 128 KiB
+    result += little_endian(size << 3, 3) + std::string(bytes);
+    for (int i = 0; i < blocks; ++i) result += little_endian(std::uint32_t{1} << 20 | 2, 3) + 'x';
+    return result;
+}
+
 }  // namespace
 
 TEST_CASE("a compressed stream is read") {
@@ -97,6 +106,25 @@ TEST_CASE("a compressed stream is read") {
     REQUIRE(server.requests().size() == 2);
     CHECK(value_of(server.requests()[0], "Accept-Encoding").find("gzip") != std::string::npos);
     CHECK(value_of(server.requests()[1], "Last-Event-ID") == "1");
+}
+
+TEST_CASE("behind a close nothing goes on to be inflated, whatever the coding" *
+          doctest::skip((::curl_version_info(CURLVERSION_NOW)->features & CURL_VERSION_ZSTD) == 0)) {
+    // 4 MiB that would become 128 GiB: longer than a test may take.
+    const std::string body = zstd_bomb("data: one\n\nnobody-asks-for-this: ", 1 << 20);
+    for (const bool by_control : {false, true}) {
+        CAPTURE(by_control);
+        script_server server([&](connection& c) {
+            c.request();
+            c.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Encoding: zstd\r\n\r\n");
+            c.send(body);
+            c.wait_for_close();
+        });
+        client it(options_for(server.url()));
+        it.source.on_message([&](const auto&) { by_control ? it.control.close() : it.source.close(); });
+        CHECK_FALSE(it.run());
+        CHECK(it.log == strings{"open", "message one "});
+    }
 }
 
 TEST_CASE("behind a close or a restart at most one more chunk is inflated, however many a few bytes hold") {

@@ -1,4 +1,4 @@
-// The exact bytes of messages and comments, what is refused, and events written in pieces.
+// The exact bytes of messages and comments, what is refused, and events written in chunks.
 #include <sse/encoder.hpp>
 
 #include "support/exact_copy.hpp"
@@ -477,7 +477,7 @@ TEST_CASE("what is appended to a string may lie in that string") {
 }
 
 TEST_CASE("an encoder whose span is too small can try again with a larger one") {
-    const std::string_view pieces[] = {"a\r", "\nb", "", "\r", "\n", "c\n"};
+    const std::string_view chunks[] = {"a\r", "\nb", "", "\r", "\n", "c\n"};
     const std::string expected = "id: 1\ndata: a\ndata: b\ndata: c\ndata: \n\n";
 
     // It gets one byte of room more whenever it refuses.
@@ -495,7 +495,7 @@ TEST_CASE("an encoder whose span is too small can try again with a larger one") 
         }
     };
     insist([&] { return encoder.begin_event({.id = "1"}); });
-    for (const std::string_view piece : pieces) insist([&] { return encoder.write_data(piece); });
+    for (const std::string_view chunk : chunks) insist([&] { return encoder.write_data(chunk); });
     insist([&] { return encoder.end_event(); });
     CHECK(memory == expected);
     CHECK(rest.empty());
@@ -504,7 +504,7 @@ TEST_CASE("an encoder whose span is too small can try again with a larger one") 
 
 // Pieces
 
-TEST_CASE("data in pieces, cut anywhere, is encoded as if whole") {
+TEST_CASE("data in chunks, cut anywhere, is encoded as if whole") {
     for (const std::string_view whole : {text("a\r\nb\n\rc\r\r\n\n\r"), text("\r\n\r\n"),
                                          text("\n\n \r\r \n"), text("\r"), text("data: x\r\n\r\ndata: y")}) {
         CAPTURE(test::show(whole));
@@ -537,7 +537,7 @@ TEST_CASE("data in pieces, cut anywhere, is encoded as if whole") {
     }
 }
 
-TEST_CASE("no piece is no data, an empty piece is empty data") {
+TEST_CASE("no chunk is no data, an empty chunk is empty data") {
     std::string out;
     sse::encoder encoder(out);
     CHECK_FALSE(encoder.begin_event({.id = "1"}));
@@ -556,7 +556,7 @@ TEST_CASE("no piece is no data, an empty piece is empty data") {
     CHECK(out == "\n");
 }
 
-TEST_CASE("an event knows nothing of the pieces of the one before") {
+TEST_CASE("an event knows nothing of the chunks of the one before") {
     std::string out;
     sse::encoder encoder(out);
     CHECK_FALSE(encoder.begin_event());
@@ -569,7 +569,7 @@ TEST_CASE("an event knows nothing of the pieces of the one before") {
     CHECK(out == "data: a\ndata: \n\ndata: \ndata: b\n\ndata: c\n\n");
 }
 
-TEST_CASE("pieces reach the sink as they are written") {
+TEST_CASE("chunks reach the sink as they are written") {
     std::string out;
     sse::encoder encoder(out);
     CHECK_FALSE(encoder.begin_event({.event = "e"}));

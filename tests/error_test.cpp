@@ -59,6 +59,7 @@ constexpr row failures[] = {
     {errc::http_unsupported, "http", std::errc::protocol_error},
     {errc::http_cut_off, "http", std::errc::connection_reset},
     {errc::channel_closed, "channel", std::errc::broken_pipe},
+    {errc::no_randomness, "channel", std::errc::io_error},
     {errc::id_reserved, "id", std::errc::invalid_argument},
 };
 

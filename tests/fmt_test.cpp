@@ -236,7 +236,7 @@ struct fmt::formatter<changing> {
     }
 };
 
-TEST_CASE("a text that is longer the second time never leaves its span, which is then as it was") {
+TEST_CASE("a text that is longer the second time never leaves its span, which is not shortened then") {
     for (const std::size_t second : {11u, 12u, 100u, 511u, 512u, 5000u}) {
         CAPTURE(second);
         const std::string expected = "id: 1\ndata: " + std::string(10, 'c') + "\n\n";

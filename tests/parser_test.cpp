@@ -212,24 +212,24 @@ TEST_CASE("reset after a CR: an LF at the start of the new stream is a line") {
     CHECK(seen == events{make_event("message", "c")});
 }
 
-TEST_CASE("pending: something of an event was read since the last blank line") {
-    const auto pending_after = [](std::string_view bytes) {
+TEST_CASE("in_event: something of an event was read since the last blank line") {
+    const auto in_event_after = [](std::string_view bytes) {
         sse::parser parser;
         events seen;
         CHECK_FALSE(parser.feed(bytes, list{seen}));
         return parser.in_event();
     };
-    CHECK_FALSE(pending_after(""));
-    CHECK_FALSE(pending_after("data: a\n\n"));
-    CHECK_FALSE(pending_after(": comment\n"));
-    CHECK_FALSE(pending_after("retry: 1\n"));
-    CHECK_FALSE(pending_after("unknown\n"));
-    CHECK_FALSE(pending_after("event\n"));
-    CHECK(pending_after("data\n"));
-    CHECK(pending_after("event: x\n"));
-    CHECK(pending_after("id\n"));
-    CHECK(pending_after("d"));
-    CHECK(pending_after(": comm"));
+    CHECK_FALSE(in_event_after(""));
+    CHECK_FALSE(in_event_after("data: a\n\n"));
+    CHECK_FALSE(in_event_after(": comment\n"));
+    CHECK_FALSE(in_event_after("retry: 1\n"));
+    CHECK_FALSE(in_event_after("unknown\n"));
+    CHECK_FALSE(in_event_after("event\n"));
+    CHECK(in_event_after("data\n"));
+    CHECK(in_event_after("event: x\n"));
+    CHECK(in_event_after("id\n"));
+    CHECK(in_event_after("d"));
+    CHECK(in_event_after(": comm"));
 }
 
 TEST_CASE("finish: the half event is dropped, or delivered for servers that leave out the last blank line") {
@@ -534,6 +534,48 @@ TEST_CASE("a parser that is copied or moved from inside a handler is not in that
         CHECK(parser.last_event_id() == "12345678");
         CHECK_FALSE(parser.feed("data: c\n\n", list{seen}));
         CHECK(seen.back() == make_event("message", "c", "12345678"));
+    }
+}
+
+TEST_CASE("an assignment from inside a handler ends the call, and what is assigned keeps to its own limit") {
+    struct handler {
+        sse::fixed_parser<200>& parser;
+        std::string_view when;
+        int events = 0;
+
+        void assign(std::string_view what) {
+            if (what != when) return;
+            when = "never again";
+            parser = sse::fixed_parser<200>({.max_event_bytes = 4});
+        }
+        void on_event(const sse::event_view&) {
+            ++events;
+            assign("event");
+        }
+        void on_comment(std::string_view) { assign("comment"); }
+        void on_id(std::string_view) { assign("id"); }
+        void on_retry(sse::milliseconds) { assign("retry"); }
+        void on_unknown_field(std::string_view, std::string_view) { assign("unknown"); }
+    };
+    const std::string large(40, 'x');
+    for (const std::string_view when : {"event", "comment", "id", "retry", "unknown"}) {
+        for (const bool is_cut : {false, true}) {
+            CAPTURE(when);
+            CAPTURE(is_cut);
+            sse::fixed_parser<200> parser;
+            handler told{parser, when};
+            const std::string stream = ": c\nretry: 7\nunknown: d\nid: 1\ndata: a\n\nid: " + large + "\n\n";
+            if (is_cut) {
+                for (std::size_t i = 0; i < stream.find(large); ++i) {
+                    static_cast<void>(parser.feed(stream.substr(i, 1), told));
+                }
+            }
+            const sse::error error = parser.feed(is_cut ? stream.substr(stream.find(large)) : stream, told);
+            CHECK((!error || error == sse::errc::event_too_large));
+            CHECK(told.events <= 1);
+            parser.reset();
+            CHECK(parser.feed("data: " + std::string(4000, 'y'), told) == sse::errc::event_too_large);
+        }
     }
 }
 

@@ -395,6 +395,28 @@ TEST_CASE("inside a listener that it calls a connection may be closed, but nothi
     }
 }
 
+#ifdef NDEBUG  // or else it is an assertion
+
+TEST_CASE("inside a listener that it calls a connection neither opens nor goes on") {
+    sse::event_source source(options_for("https://127.0.0.1/"));
+    sse::posix::connection it(source);
+    const auto now = std::chrono::steady_clock::now();
+    sse::request request = *source.next(now).request;
+    int errors = 0;
+    source.on_error([&](const auto&) {
+        ++errors;
+        sse::request other = request;
+        other.url.scheme = "http";
+        it.open(other, now);
+        it.go_on(POLLIN, now);
+        CHECK_FALSE(it.is_open());
+    });
+    it.open(request, now);
+    CHECK(errors == 1);
+}
+
+#endif
+
 TEST_CASE("the defaults are those that the documents name") {
     const sse::posix::run_options options;
     CHECK(options.control == nullptr);

@@ -310,7 +310,7 @@ TEST_CASE("an event received is sent again the same: rows") {
     }
 }
 
-TEST_CASE("data written in pieces comes back as if it had been whole") {
+TEST_CASE("data written in chunks comes back as if it had been whole") {
     generator any(5);
     for (int i = 0; i < 5000; ++i) {
         stream made;

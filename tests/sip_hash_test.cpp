@@ -69,7 +69,7 @@ TEST_CASE("each key that is drawn is another one, all bits of it, and the proces
     std::uint64_t zeros[2] = {};
     std::set<std::uint64_t> halves;
     for (int i = 0; i < 100; ++i) {  // that a bit is the same in all of them: once in 2^92 runs
-        const hash_key key = sse::detail::draw_hash_key();
+        const hash_key key = *sse::detail::draw_hash_key();
         halves.insert(key.low);
         halves.insert(key.high);
         ones[0] |= key.low;
@@ -80,8 +80,8 @@ TEST_CASE("each key that is drawn is another one, all bits of it, and the proces
     CHECK(halves.size() == 200);
     for (const std::uint64_t each : ones) CHECK(each == UINT64_MAX);
     for (const std::uint64_t each : zeros) CHECK(each == UINT64_MAX);
-    const hash_key& key = sse::detail::process_hash_key();
-    CHECK(&key == &sse::detail::process_hash_key());
+    const hash_key& key = *sse::detail::process_hash_key();
+    CHECK(&key == &*sse::detail::process_hash_key());
     CHECK(key.low != 0);
     CHECK(key.high != 0);
 }

@@ -136,6 +136,17 @@ concept received_event = std::derived_from<Event, event_view> || std::derived_fr
 
 }  // namespace detail
 
+namespace detail {
+
+/// An ID as a channel makes it.
+struct made_id {
+    std::array<char, 40> text{};
+    std::size_t size = 0;
+    std::string_view view() const noexcept SSE_LIFETIMEBOUND { return {text.data(), size}; }
+};
+
+}  // namespace detail
+
 /// What has become of a `publish`.
 class [[nodiscard]] publish_result {
 public:
@@ -145,14 +156,13 @@ public:
     /// The ID that the channel made for the last event; empty if that had its own.
     ///
     /// \post The view lives as long as this result.
-    std::string_view id() const& noexcept SSE_LIFETIMEBOUND { return {made_id_.data(), made_id_size_}; }
+    std::string_view id() const& noexcept SSE_LIFETIMEBOUND { return made_id_.view(); }
     void id() const&& = delete;
 
 private:
     friend class detail::log;
 
-    std::array<char, 40> made_id_{};
-    std::size_t made_id_size_ = 0;
+    detail::made_id made_id_{};
 };
 
 struct channel_stats {
@@ -205,8 +215,8 @@ public:
             result.error = check(each);
             if (!result.error && is_reserved(each)) result.error = errc::id_reserved;
             if (!result.error && is_too_large(each)) result.error = errc::event_too_large;
+            if (!result.error && has_own_id(each)) result.error = process_hash_key().error();
             if (result.error) return result;
-            if (has_own_id(each)) static_cast<void>(process_hash_key());  // throws before it is too late
         }
         {
             const std::lock_guard lock(mutex_);
@@ -346,9 +356,7 @@ public:
             if (!id.empty()) return std::string(id);
         }
         if (!options_.make_ids) return {};
-        publish_result result;
-        make_id(number, result);
-        return std::string(result.id());
+        return std::string(make_id(number).view());
     }
 
     /// Called by a cursor that found nothing; it must look again afterwards. All these accesses are seq_cst:
@@ -448,12 +456,13 @@ private:
 
     std::string_view prefix() const noexcept { return {prefix_.data(), prefix_.size()}; }
 
-    void make_id(std::uint64_t number, publish_result& result) const noexcept {
-        char* const begin = result.made_id_.data();
+    made_id make_id(std::uint64_t number) const noexcept {
+        made_id made;
+        char* const begin = made.text.data();
         std::char_traits<char>::copy(begin, prefix_.data(), prefix_.size());
-        char* const end = begin + result.made_id_.size();
-        const char* const last = std::to_chars(begin + prefix_.size(), end, number).ptr;
-        result.made_id_size_ = static_cast<std::size_t>(last - begin);
+        const char* const last = std::to_chars(begin + prefix_.size(), begin + made.text.size(), number).ptr;
+        made.size = static_cast<std::size_t>(last - begin);
+        return made;
     }
 
     /// The number of the event that has this ID, or, if the channel made the ID, of one that had it.
@@ -476,7 +485,7 @@ private:
     ///
     /// \pre there are chains
     std::uint64_t& chain_of(std::string_view id) noexcept {
-        return chains_[sip_hash(id, process_hash_key()) & (chains_.size() - 1)];
+        return chains_[sip_hash(id, *process_hash_key()) & (chains_.size() - 1)];
     }
 
     std::uint64_t& previous_of(std::uint64_t number) noexcept {
@@ -530,9 +539,9 @@ private:
 
     void append(const message& given, publish_result& result) {
         message sent = given;
-        result.made_id_size_ = 0;
+        result.made_id_ = {};
         if (!given.id && options_.make_ids) {
-            make_id(next_, result);
+            result.made_id_ = make_id(next_);
             sent.id = result.id();
         }
         if (has_own_id(given)) make_chains();
@@ -974,10 +983,10 @@ public:
     ///        does not go back whatever it is
     /// \return what `encode_to` refuses; `errc::id_reserved` for an ID that begins as the channel's own do,
     ///         if it makes any; `errc::event_too_large` for an event that would not fit into the log even by
-    ///         itself, or has a GiB; `errc::channel_closed`. The log is then as it was.
+    ///         itself, or has a GiB; `errc::channel_closed`; `errc::no_randomness`, if the system gives no
+    ///         random bytes for the first ID of the caller's own in a process. The log is then as it was.
     /// \throws std::bad_alloc: the event has not been published, but older ones may have made room. What
-    ///         `wake_up` throws: the event has been published. For the first ID of the caller's own in a
-    ///         process, std::system_error if the system gives no random bytes: the log is as it was
+    ///         `wake_up` throws: the event has been published
     /// \complexity linear in the bytes, whatever the number of subscribers. Once the log has been full, its
     ///             oldest segment becomes its newest. Memory is then allocated only for events that take more
     ///             than 64 KiB or an eighth of `max_bytes`, if a cursor is still in that segment, or if
@@ -997,7 +1006,8 @@ public:
     }
 
     /// Adds an event as it was received elsewhere, an `event_view` or an `event`: its type and data. Its ID
-    /// is of another stream, so this channel makes one of its own, or none is sent.
+    /// is of another stream, so this channel makes one of its own. With `make_ids` off none is sent: to keep
+    /// the other stream's IDs, publish messages that have them.
     ///
     /// \return, \throws, \complexity as for a message
     template <detail::received_event Event>

@@ -25,7 +25,7 @@ enum class errc {
     id_has_line_break,       ///< encoder: `id` holds CR or LF
     id_has_nul,              ///< encoder: `id` holds NUL
     retry_negative,          ///< encoder: `retry` is below zero
-    buffer_too_small,        ///< encoder: the message does not fit in the span; nothing was written
+    buffer_too_small,        ///< encoder: the message does not fit in the span, which is not shortened
     sink_failed,             ///< encoder: the sink refused the bytes, or took only a part of them
     source_failed,           ///< events(): the source reported a failure without saying which
     url_invalid,             ///< client: the URL is not an absolute one, or holds what none can
@@ -53,7 +53,8 @@ enum class errc {
     http_unsupported,        ///< http1, client: a coding other than chunked, or another protocol
     http_cut_off,            ///< http1: the connection ended before the message did
     channel_closed,          ///< channel: nothing can be published any more
-    id_reserved,             ///< channel: `id` begins as the IDs that the channel makes
+    no_randomness,  ///< channel: the system gives no random bytes, which IDs of the caller's own need
+    id_reserved,    ///< channel: `id` begins as the IDs that the channel makes
 };
 
 namespace detail {
@@ -95,6 +96,7 @@ constexpr std::string_view describe(errc code) noexcept {
         case errc::http_unsupported: return "http: a coding other than chunked, or another protocol";
         case errc::http_cut_off: return "http: the connection ended before the message did";
         case errc::channel_closed: return "channel: closed";
+        case errc::no_randomness: return "channel: the system gives no random bytes";
         case errc::id_reserved: return "id: begins as the channel's own IDs do";
     }
     return "unknown error";
@@ -222,7 +224,8 @@ public:
             case errc::already_running: return std::errc::operation_in_progress;
             case errc::buffer_too_small: return std::errc::no_buffer_space;
             case errc::sink_failed:
-            case errc::source_failed: return std::errc::io_error;
+            case errc::source_failed:
+            case errc::no_randomness: return std::errc::io_error;
             case errc::http_malformed:
             case errc::http_framing: return std::errc::bad_message;
             case errc::http_unsupported: return std::errc::protocol_error;

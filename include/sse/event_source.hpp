@@ -35,15 +35,19 @@ enum class ready_state : unsigned char { connecting = 0, open = 1, closed = 2 };
 
 /// Whether a header is for the origin alone to which it was sent, judged by its name: it is Host, or ends, in
 /// any case, in one of `key`, `token`, `secret`, `password`, `signature`, `auth`, `authorization`,
-/// `authentication`, `credential`, `credentials`, `cookie`, `csrf`, `xsrf`, `jwt`, `session` or `session-id`.
+/// `authentication`, `credential`, `credentials`, `passphrase`, `assertion`, `cookie`, `csrf`, `xsrf`, `jwt`,
+/// `dpop`, `session`, `session-id` or `sessionid`.
 ///
 /// So these are: Authorization, Cookie, Proxy-Authorization, X-API-Key, X-Goog-Api-Key, xi-api-key,
 /// Ocp-Apim-Subscription-Key, X-Functions-Key, X-Auth-Token, X-Amz-Security-Token, X-Vault-Token,
-/// Private-Token, X-CSRF-Token, X-Client-Secret, Mcp-Session-Id. A list of names would always lack one.
+/// Private-Token, X-CSRF-Token, X-Client-Secret, Mcp-Session-Id. A list of names would always lack one. The rule also takes a few that are none, such as
+/// Idempotency-Key: better lost than told.
 constexpr bool is_secret_header(std::string_view name) noexcept {
     for (const std::string_view end :
-         {"key", "token", "secret", "password", "signature", "auth", "authorization", "authentication",
-          "credential", "credentials", "cookie", "csrf", "xsrf", "jwt", "session", "session-id"}) {
+         {"key",        "token",         "secret",         "password",   "signature",
+          "auth",       "authorization", "authentication", "credential", "credentials",
+          "passphrase", "assertion",     "cookie",         "csrf",       "xsrf",
+          "jwt",        "dpop",          "session",        "session-id", "sessionid"}) {
         if (name.size() < end.size()) continue;
         if (equal_ignoring_case(name.substr(name.size() - end.size()), end)) return true;
     }
@@ -130,7 +134,7 @@ enum class event_source_input : unsigned char {
     time,      ///< the pause is over
     sent,      ///< the request is handed out
     accepted,  ///< the response is an event stream
-    redirect,  ///< the response names another place
+    redirect,  ///< the response names another URL
     lost,      ///< no stream, or no longer; another attempt may help
     over,      ///< another attempt would not help, or is not wanted
     restart,
@@ -335,7 +339,6 @@ public:
     /// \return what to do, `now`, which must not go back. Its request lives in the source.
     /// \throws what `renew_headers`, `random` and the listeners of errors throw, and std::bad_alloc; called
     ///         again it goes on
-    task next(time_point now) && = delete;
     task next(time_point now) & {
         if (is_called_) return ask_again(now);
         const running_call call(*this);
@@ -365,6 +368,7 @@ public:
             }
         }
     }
+    task next(time_point now) && = delete;
 
     /// The head of a response has come. Ignored if it comes late.
     ///

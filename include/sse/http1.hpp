@@ -717,15 +717,18 @@ template <class Sink>
     std::string host = authority(request.url);
     if (const auto own = find_header(request.headers, "Host")) host = *own;
     const std::string length = std::to_string(request.body.size());
-    return detail::write_through(sink, [&](auto& output) {
-        detail::put_parts(output, request.method, " ", request.url.target, " HTTP/1.1\r\n");
-        detail::put_parts(output, "Host: ", host, "\r\n");
-        for (const auto& [name, value] : request.headers) {
-            if (!detail::is_written_apart(name)) detail::put_parts(output, name, ": ", value, "\r\n");
-        }
-        if (detail::has_content(request)) detail::put_parts(output, "Content-Length: ", length, "\r\n");
-        detail::put_parts(output, "\r\n", request.body);
-    });
+    return detail::write_through(
+        sink,
+        [&](auto& output) {
+            detail::put_parts(output, request.method, " ", request.url.target, " HTTP/1.1\r\n");
+            detail::put_parts(output, "Host: ", host, "\r\n");
+            for (const auto& [name, value] : request.headers) {
+                if (!detail::is_written_apart(name)) detail::put_parts(output, name, ": ", value, "\r\n");
+            }
+            if (detail::has_content(request)) detail::put_parts(output, "Content-Length: ", length, "\r\n");
+            detail::put_parts(output, "\r\n", request.body);
+        },
+        request.body);
 }
 
 /// Writes the head of a response: the status line and the fields as they are given. It is for the caller to

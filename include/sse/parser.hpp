@@ -104,8 +104,9 @@ private:
 /// into the same bytes.
 ///
 /// \pre Only `const` functions are called from inside a handler. Another one does nothing there: `feed` and
-///      `finish` return `errc::called_from_handler`, `next` nothing. A parser that was moved from can be
-///      destroyed, assigned to, or `reset()`.
+///      `finish` return `errc::called_from_handler`, `next` nothing. Only an assignment to it is done: the
+///      rest of the chunk is then lost. A parser that was moved from can be destroyed, assigned to, or
+///      `reset()`.
 /// \complexity linear in the bytes, in every shape of stream and chunking. No allocation once the memory
 ///             has grown to what the largest event needs; in a fixed_parser none ever.
 /// \spec https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
@@ -257,6 +258,7 @@ private:
         constexpr call(const call&) noexcept {}
         constexpr call& operator=(const call&) noexcept {
             last_event_id = {};
+            is_reading = false;  // the bytes being read were for what was here before
             return *this;
         }
         constexpr ~call() = default;
@@ -308,10 +310,10 @@ private:
         if (line_ == part::data && !after_colon_) keep(text);
         else read_part<Handler>(text);
         if (ended) end_line(handler);
-        if (!ended || error_) return false;
+        if (!ended || error_ || !call_.is_reading) return false;
         if (lines_.take_empty(bytes)) {
             dispatch_kept(handler);
-            if (dispatched_) return false;
+            if (dispatched_ || !call_.is_reading) return false;
         }
         if (bytes.size() > 64 || detail::find_line_end(bytes) < bytes.size()) return true;
         if (!bytes.empty()) read_part<Handler>(bytes);  // of which only the beginning is here
@@ -430,7 +432,7 @@ private:
             }
             if constexpr (detail::has_on_id<Handler>) handler.on_id(id);
         }
-        if (!block.data.data()) return true;  // without a data line there is no event
+        if (!block.data.data()) return call_.is_reading;  // without a data line there is no event
         const std::string_view type = block.type.empty() ? "message" : block.type;
         if (has_data_) {
             dispatched_ = true;
@@ -443,10 +445,10 @@ private:
 
     /// \return whether to go on
     template <class Handler>
-    static constexpr bool notify(const event_view& event, Handler& handler) {
+    constexpr bool notify(const event_view& event, Handler& handler) const {
         if constexpr (detail::has_on_event<Handler>) handler.on_event(event);
         else handler(event);
-        return !std::is_same_v<Handler, puller>;
+        return !std::is_same_v<Handler, puller> && call_.is_reading;
     }
 
     /// Reads a line of a block that is kept, or that is to be kept from here on.
@@ -459,7 +461,7 @@ private:
             read_part<Handler>(line);
             end_line(handler);
         }
-        return !error_ && !dispatched_;
+        return !error_ && !dispatched_ && call_.is_reading;
     }
 
     /// From here on what was read of the block is kept.

@@ -149,13 +149,13 @@ public:
         own_ += ':';
         if (options.padding_bytes > 2) own_.append(options.padding_bytes - 2, ' ');
         own_ += '\n';
-        const resumption how = cursor_.resumption();
+        const resumption found = cursor_.resumption();
         message first{.retry = options.retry};
-        const std::string id = how == resumption::live ? position() : std::string();
+        const std::string id = found == resumption::live ? position() : std::string();
         if (!id.empty()) first.id = id;
         if (first.id || first.retry) own_ += encode(first);
-        if (how != resumption::gap && how != resumption::unknown) return;
-        say_gap(how == resumption::gap ? std::optional(cursor_.missed()) : std::nullopt);
+        if (found != resumption::gap && found != resumption::unknown) return;
+        say_gap(found == resumption::gap ? std::optional(cursor_.missed()) : std::nullopt);
     }
     session(const session_options&&, sse::cursor, std::string, time_point) = delete;  // they would not live
 

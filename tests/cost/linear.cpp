@@ -102,7 +102,7 @@ bool encode_small_messages(std::string_view data) {
     return true;
 }
 
-bool encode_pieces(std::string_view data) {
+bool encode_chunks(std::string_view data) {
     std::string out;
     sse::encoder encoder(out);
     if (encoder.begin_event()) return false;
@@ -241,7 +241,7 @@ constexpr shape shapes[] = {
     {"encode line breaks", 2 * mib, make_line_breaks, encode},
     {"encode without a break", 8 * mib, make_letters, encode},
     {"encode small messages", mib, make_letters, encode_small_messages},
-    {"encode pieces of a byte", mib, make_letters, encode_pieces},
+    {"encode chunks of a byte", mib, make_letters, encode_chunks},
     {"drop all of a log", 64 * mib, make_log, drop},
     {"a type byte by byte", 16 * kib, make_letters, read_types_bytewise},
     {"before a long type", 16 * kib, make_letters, read_before_long_type},

@@ -617,6 +617,17 @@ class Resumption(Case):
         with Subscriber(server.port) as stream:
             self.assertRegex(stream.last_id, r"\A[0-9a-f]{12}-0\Z")
 
+    def test_an_unknown_id_gets_nothing_old_where_that_is_the_policy(self):
+        server = self.start("--when-unknown", "only-new", "--threads", "1")
+        last = [server.publish(str(number)) for number in range(1, 21)][-1]
+        with Subscriber(server.port, last_id="x") as stream:
+            gap = stream.event()
+            self.assertEqual((gap.type, gap.id, gap.data), ("gap", None, '{"missed":null}'))
+            server.publish("live")
+            self.assertEqual(stream.data(), ["live"])
+        with Subscriber(server.port, last_id=last) as stream:
+            self.assertEqual(stream.data(), ["live"])
+
     def test_an_unknown_id_keeps_nobody_out(self):
         with LiveServer() as other:
             foreign = [other.publish("x") for _ in range(10)][-2]
@@ -1437,6 +1448,7 @@ class TheProgram(Case):
 
     def test_bad_command_lines(self):
         for arguments in [["--port"], ["--port", "65536"], ["--threads", "0"], ["--when-behind", "wait"],
+                          ["--when-unknown", "wait"],
                           ["--events", "0"], ["--bytes", "1"], ["--tick=-1"], ["--drain", "0"], ["--bogus"],
                           ["operand"], ["--origin", "example.org"], ["--origin", "https://a.example/"]]:
             with self.subTest(arguments):
@@ -1451,7 +1463,7 @@ class TheProgram(Case):
             "--host": "127.0.0.1", "--port": "8080", "--threads": "one for each core", "--max-connections": "100000",
             "--patience": "10000", "--send-buffer": "its choice", "--events": "10000", "--bytes": "8388608",
             "--age": "0", "--tick": "250", "--retry": "2000", "--heartbeat": "15000", "--send-timeout": "30000",
-            "--when-behind": "disconnect", "--drain": "5000"})
+            "--when-behind": "disconnect", "--when-unknown": "replay-all", "--drain": "5000"})
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 // Invariant: a message is refused before a byte is written, and only where one of its fields would forge another
 // or would be lost; every other one, and every comment, is received as it was sent, wherever in a stream it
-// stands. Its size was known; data written in pieces, and into room of just that size, give the same bytes.
+// stands. Its size was known; data written in chunks, and into room of just that size, give the same bytes.
 //
 // The input is a script, each line a letter and a text that script.hpp unescapes: `e`, `d`, `i` and `r` set a
-// field of the message, `s` sends it, in pieces of that number if there is one, and `c` sends a comment.
+// field of the message, `s` sends it, in chunks of that number if there is one, and `c` sends a comment.
 #include <sse/encoder.hpp>
 
 #include "../support/sent.hpp"
@@ -21,7 +21,7 @@ namespace {
 
 using test::require;
 
-std::string in_pieces(const test::sent& message, std::size_t piece) {
+std::string in_chunks(const test::sent& message, std::size_t chunk) {
     std::string bytes;
     sse::encoder encoder(bytes);
     sse::message head = message.view();
@@ -29,20 +29,20 @@ std::string in_pieces(const test::sent& message, std::size_t piece) {
     head.data = {};
     require(!encoder.begin_event(head));
     require(!encoder.write_data({}));
-    for (; !data.empty(); data.remove_prefix(std::min(piece, data.size())))
-        require(!encoder.write_data(data.substr(0, piece)));
+    for (; !data.empty(); data.remove_prefix(std::min(chunk, data.size())))
+        require(!encoder.write_data(data.substr(0, chunk)));
     require(!encoder.end_event());
     return bytes;
 }
 
-void send(test::sent_stream& stream, const test::sent& message, std::size_t piece) {
+void send(test::sent_stream& stream, const test::sent& message, std::size_t chunk) {
     const sse::message view = message.view();
     const std::string before = stream.bytes;
     require(stream.add(message) == message.refusal());
     const std::string bytes = stream.bytes.substr(before.size());
     if (message.refusal() != sse::errc::ok) return require(bytes.empty());
     require(bytes.size() == sse::encoded_size(view));
-    if (message.data && piece > 0) require(in_pieces(message, piece) == bytes);
+    if (message.data && chunk > 0) require(in_chunks(message, chunk) == bytes);
 
     std::string room(bytes.size() + 1, '?');
     require(!sse::encode_to(std::span(room).first(bytes.size()), view));

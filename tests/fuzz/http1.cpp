@@ -348,7 +348,7 @@ void check_request(std::string_view bytes) {
 void check_chunks(std::string_view body) {
     std::string bytes;
     for_each_piece(body, cut::by_content,
-                   [&](std::string_view piece) { require(!sse::write_chunk(bytes, piece)); });
+                   [&](std::string_view chunk) { require(!sse::write_chunk(bytes, chunk)); });
     require(!sse::write_last_chunk(bytes));
     bytes += "rest";
     const auto check = [&](const auto& it) {

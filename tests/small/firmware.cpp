@@ -1,4 +1,4 @@
-// What runs on the board: sees that what the program parses and encodes is right, at every size of pieces, and
+// What runs on the board: sees that what the program parses and encodes is right, at every size of chunks, and
 // says how much stack that took. The status is 0 where all is right.
 #include "board.hpp"
 #include "use.hpp"

@@ -21,14 +21,14 @@ use::outcome use::parse(std::string_view stream, std::size_t size, bool replace,
     sse::fixed_parser<parser_memory> parser(
         {.invalid_utf8 = replace ? sse::invalid_utf8::replace : sse::invalid_utf8::keep});
     while (!stream.empty()) {
-        std::string_view piece(stream.data(), size < stream.size() ? size : stream.size());
-        stream.remove_prefix(piece.size());
+        std::string_view chunk(stream.data(), size < stream.size() ? size : stream.size());
+        stream.remove_prefix(chunk.size());
 #if defined(USE_NEXT)
-        while (const auto event = parser.next(piece)) note(event->type, event->data, event->last_event_id);
+        while (const auto event = parser.next(chunk)) note(event->type, event->data, event->last_event_id);
         if (parser.error()) break;
 #else
         const auto error = parser.feed(
-            piece, [&](const sse::event_view& event) { note(event.type, event.data, event.last_event_id); });
+            chunk, [&](const sse::event_view& event) { note(event.type, event.data, event.last_event_id); });
         if (error) break;
 #endif
     }

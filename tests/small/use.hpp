@@ -21,7 +21,7 @@ struct outcome {
 
 using note_event = void(std::string_view type, std::string_view data, std::string_view id);
 
-/// Parses a stream that comes in pieces of one size.
+/// Parses a stream that comes in chunks of one size.
 outcome parse(std::string_view stream, std::size_t size, bool replace, note_event* note);
 
 extern const bool has_encoder;

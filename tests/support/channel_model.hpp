@@ -346,7 +346,8 @@ private:
         expect(stats.published == events_.size(), "published");
         expect(stats.held_events == next() - first_, "held_events");
         expect(stats.subscribers == readers_.size(), "subscribers");
-        expect(stats.held_bytes <= options_.max_bytes + readers_.size() * most_kept_, "the bound on bytes");
+        expect(stats.held_bytes <= options_.max_bytes + readers_.size() * max_kept_bytes_,
+               "the bound on bytes");
         expect(stats.fell_behind == fell_behind_, "fell_behind");
         expect(woken_ == expected_woken_, "wake-ups");
         std::size_t behind = 0;
@@ -372,7 +373,7 @@ private:
     std::optional<sse::channel> real_{};
     std::vector<published_event> events_{};  // all, ever: the number of the first is 1
     std::vector<model_reader> readers_{};
-    std::size_t most_kept_ = 64 << 10;  // by a reader, of what has left the log: a segment, or one event
+    std::size_t max_kept_bytes_ = 64 << 10;  // by a reader, of what has left the log: a segment, or one event
     std::uint64_t first_ = 1;
     std::chrono::milliseconds now_{0};
     sse::channel::time_point latest_{};

@@ -211,7 +211,7 @@ public:
         is_open_ = true;
     }
 
-    /// Waits for the server, for the remote or for the time, and goes on.
+    /// Waits for the server, for the control or for the time, and goes on.
     void wait(std::optional<time_point> until) {
         curl_waitfd other{};
         if (options_.control != nullptr) {

@@ -132,7 +132,8 @@ public:
     run_control(const run_control&) = delete;  // handlers refer to it
     run_control& operator=(const run_control&) = delete;
 
-    /// As `event_source::close()`, and final: no `restart()` undoes it until `run` has returned. Another run
+    /// As `event_source::close()`, and final: no `restart()` undoes it until `run` has returned; a run that
+    /// ends by an exception leaves it in force. Another run
     /// may then begin with the same control. From any thread, or a signal handler.
     void close() noexcept {
         command_ = command::close;

@@ -250,7 +250,7 @@ constexpr std::size_t find_line_end(std::string_view text) noexcept {
 /// How far is looked ahead at most: far less than the first cache holds.
 inline constexpr std::size_t max_window_bytes = 2048;
 
-/// Calls `on_end(place)` for the CR and LF bytes of a text, in order, until that returns false.
+/// Calls `on_end(position)` for the CR and LF bytes of a text, in order, until that returns false.
 ///
 /// Two stages over windows of the text: the first makes masks of the line ends, calls nobody and has no
 /// branches; the second walks over their bits. So a short line does not cost a search. The caller chooses the

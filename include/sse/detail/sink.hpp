@@ -231,8 +231,8 @@ constexpr bool lies_in(const Sink& sink, std::string_view text) noexcept {
     if constexpr (requires { std::string_view(sink.data(), sink.capacity()); }) {
         if (std::is_constant_evaluated()) return false;
         const auto begin = reinterpret_cast<std::uintptr_t>(sink.data());
-        const auto place = reinterpret_cast<std::uintptr_t>(text.data());
-        return place >= begin && place - begin < sink.capacity();
+        const auto address = reinterpret_cast<std::uintptr_t>(text.data());
+        return address >= begin && address - begin < sink.capacity();
     } else {
         return false;
     }
@@ -275,7 +275,7 @@ constexpr sink_error_t<Sink> write_through(Sink& sink, PutAll put_all, const Tex
         return output.finish();
     } else {
         check_sink<Sink>();  // fails, and says what a sink is
-        return {};
+        return errc::sink_failed;
     }
 }
 

@@ -3,7 +3,6 @@
 
 #include "../error.hpp"
 #include "bytes.hpp"
-#include "raise.hpp"
 
 #include <bit>
 #include <cstddef>
@@ -12,6 +11,8 @@
 
 // What the system gives, because <random> costs three quarters of <string>.
 #if defined(__linux__)
+#include <cerrno>
+
 #include <sys/random.h>
 #else
 #include <random>
@@ -62,13 +63,16 @@ constexpr std::uint64_t sip_hash(std::string_view text, const hash_key& key) noe
 
 /// A key that nobody can know.
 ///
-/// \throws std::system_error with `errc::source_failed` if the system gives no random bytes; elsewhere than
-///         on Linux what std::random_device throws
-inline hash_key draw_hash_key() {
+/// \return `errc::no_randomness` if the system gives no random bytes
+/// \throws elsewhere than on Linux: what std::random_device throws
+inline result<hash_key> draw_hash_key() {
     hash_key key;
 #if defined(__linux__)
-    // So few bytes are given whole, and no signal interrupts that.
-    if (::getrandom(&key, sizeof key, 0) != static_cast<ssize_t>(sizeof key)) raise(errc::source_failed);
+    // So few bytes are given whole. A signal interrupts only one who waits for them, soon after a boot.
+    ssize_t size = 0;
+    do size = ::getrandom(&key, sizeof key, 0);
+    while (size < 0 && errno == EINTR);
+    if (size != static_cast<ssize_t>(sizeof key)) return errc::no_randomness;
 #else
     std::random_device source;
     const auto draw = [&] { return std::uint64_t{source()} << 32 ^ source(); };
@@ -78,8 +82,8 @@ inline hash_key draw_hash_key() {
 }
 
 /// The key of this process, drawn when it is first needed.
-inline const hash_key& process_hash_key() {
-    static const hash_key key = draw_hash_key();
+inline const result<hash_key>& process_hash_key() {
+    static const result<hash_key> key = draw_hash_key();
     return key;
 }
 
