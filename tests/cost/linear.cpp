@@ -176,7 +176,7 @@ bool read_mixed_types_bytewise(std::string_view data) {
 /// Two IDs that share a chain, in a table of up to so many: the caller's publisher may be unlucky too.
 std::string id_like(std::string_view other) {
     constexpr std::uint64_t mask = 128 * kib - 1;
-    const sse::detail::hash_key& key = sse::detail::process_hash_key();
+    const sse::detail::hash_key& key = *sse::detail::process_hash_key();
     const std::uint64_t hash = sse::detail::sip_hash(other, key);
     for (std::uint64_t number = 0;; ++number) {
         std::string id = std::to_string(number);
