@@ -476,6 +476,16 @@ TEST_CASE("what is appended to a string may lie in that string") {
     }
 }
 
+TEST_CASE("a string that refuses what lies in it is as it was") {
+    struct full : std::string {
+        using std::string::string;
+        bool append(const char*, std::size_t) { return false; }
+    };
+    full out("own text");
+    CHECK(sse::encode_to(out, {.data = std::string_view(out)}) == errc::sink_failed);
+    CHECK(out == "own text");
+}
+
 TEST_CASE("an encoder whose span is too small can try again with a larger one") {
     const std::string_view chunks[] = {"a\r", "\nb", "", "\r", "\n", "c\n"};
     const std::string expected = "id: 1\ndata: a\ndata: b\ndata: c\ndata: \n\n";

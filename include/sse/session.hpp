@@ -224,8 +224,7 @@ private:
             if (ends_when_behind() && cursor_.mark_if_behind()) return finish(session_end::behind);
             if (!own_.empty()) {
                 // A client that takes none of it must not keep a segment that has left the log.
-                const bool keeps_segment = cursor_.mark_if_behind() && !cursor_.in_event();
-                if (keeps_segment) static_cast<void>(cursor_.next_bytes());
+                if (cursor_.mark_if_behind()) static_cast<void>(cursor_.next_bytes());
                 return offer(std::string_view(own_).substr(own_sent_), now);
             }
             if (const std::string_view bytes = cursor_.next_bytes(); !bytes.empty()) return offer(bytes, now);
