@@ -402,8 +402,8 @@ private:
                    .http = std::make_unique<exchange>(server_.figures.bodies_bytes)});
         added->http->deadline = now_ + server_.options.patience;
         client& peer = *added;
-        // What may fail comes first: whoever is counted must be removed, and to remove clients, be it all of
-        // them in one round, must not fail.
+        // This allocation may fail, so it comes before the client is counted. Removing clients must not fail,
+        // even if all of them go in one round.
         const std::size_t needed = gone_.size() + clients_.size() + 1;
         if (gone_.capacity() < needed) gone_.reserve(2 * needed);
         clients_.push_back(std::move(added));
@@ -689,9 +689,9 @@ private:
         return fmt::format(" {},", methods).find(fmt::format(" {},", method)) != std::string::npos;
     }
 
-    // Whether a page of another origin sends it, but for those that were named: any may make the browser of
-    // whoever looks at it do so. The browser says so in two fields, one of which may be missing; what is no
-    // browser sends neither.
+    // Whether a page of another origin sends the request, and that origin was not named. Any page can make its
+    // reader's browser send one. The browser tells by Origin and Sec-Fetch-Site, of which one may be missing;
+    // other programs send neither.
     bool is_foreign(const sse::request& request) const {
         const auto from = sse::find_header(request.headers, "Origin");
         const bool is_own = !from || from->ends_with("://" + sse::authority(request.url));  // also behind TLS

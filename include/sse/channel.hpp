@@ -695,7 +695,7 @@ private:
 
 }  // namespace detail
 
-/// A subscriber's position in a channel's log: what is to be sent to it next.
+/// A subscriber's position in a channel's log. It gives the bytes to send next.
 ///
 ///     const std::string_view bytes = cursor.next_bytes();
 ///     const ssize_t size = ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);

@@ -211,7 +211,7 @@ public:
         finished,  ///< it is closed
     };
 
-    /// In every step but `read` a connection that is still there is to be closed.
+    /// In every step except `read`, the loop closes the connection if there still is one.
     struct task {
         event_source::step step = event_source::step::finished;
         const sse::request* request = nullptr;  ///< lives until the next call of `next` or `handle_…`
@@ -740,7 +740,7 @@ private:
 
     state state_ = state::ready;
     bool is_called_ = false;     // by the loop, and has not returned
-    bool is_fed_ = false;        // by the server: the deadline is to be counted anew
+    bool is_fed_ = false;        // the server sent something: `next` sets the deadline again
     bool has_request_ = false;   // a redirect has made it
     bool had_response_ = false;  // to any request since construction
     bool saw_terminal_event_ = false;
