@@ -689,8 +689,8 @@ private:
         return fmt::format(" {},", methods).find(fmt::format(" {},", method)) != std::string::npos;
     }
 
-    // Whether a page of another origin sends the request, and that origin was not named. Any page can make its
-    // reader's browser send one. The browser tells by Origin and Sec-Fetch-Site, of which one may be missing;
+    // Whether a page of another origin sends the request, and that origin was not named. Any page can make
+    // its reader's browser send one. The browser tells by Origin and Sec-Fetch-Site, of which one may be missing;
     // other programs send neither.
     bool is_foreign(const sse::request& request) const {
         const auto from = sse::find_header(request.headers, "Origin");

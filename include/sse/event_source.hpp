@@ -40,8 +40,8 @@ enum class ready_state : unsigned char { connecting = 0, open = 1, closed = 2 };
 ///
 /// So these are: Authorization, Cookie, Proxy-Authorization, X-API-Key, X-Goog-Api-Key, xi-api-key,
 /// Ocp-Apim-Subscription-Key, X-Functions-Key, X-Auth-Token, X-Amz-Security-Token, X-Vault-Token,
-/// Private-Token, X-CSRF-Token, X-Client-Secret, Mcp-Session-Id. A list of names would always lack one. The rule also takes a few that are none, such as
-/// Idempotency-Key: better lost than told.
+/// Private-Token, X-CSRF-Token, X-Client-Secret, Mcp-Session-Id. A list of names would always lack one.
+/// The rule also takes a few headers that hold no secret, such as Idempotency-Key.
 constexpr bool is_secret_header(std::string_view name) noexcept {
     for (const std::string_view end :
          {"key",        "token",         "secret",         "password",   "signature",
