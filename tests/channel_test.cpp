@@ -667,7 +667,7 @@ TEST_CASE("the defaults are those that the documentation names") {
 namespace {
 
 struct start {
-    resumption how;
+    sse::resumption resumption;
     std::uint64_t missed = 0;
     std::uint64_t first;  // the first event that comes
 };
@@ -676,7 +676,7 @@ void check_start(channel& news, const std::string& id, const start& expected, st
     CAPTURE(test::show(id));
     for (const bool replay_to_new : {false, true}) {
         cursor reader = news.subscribe(id, {.replay_to_new = replay_to_new});
-        CHECK(reader.resumption() == expected.how);
+        CHECK(reader.resumption() == expected.resumption);
         CHECK(reader.missed() == expected.missed);
         CHECK(reader.state() == cursor_state::following);
         CHECK_FALSE(reader.in_event());

@@ -99,7 +99,7 @@ void check(const row& r) {
     }
     expected.last_event_id = r.last_event_id_;
     expected.reconnection_time = r.retry_;
-    expected.pending = r.in_event_;
+    expected.in_event = r.in_event_;
     expected.too_large = r.too_large_;
 
     const test::driver way = r.log_ ? test::driver{"push to a handler", test::unbounded, test::everything,

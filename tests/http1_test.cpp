@@ -1053,7 +1053,7 @@ TEST_CASE("a request's body is as long as its fields say, and where they say not
                   {.head = "POST http://:0/|Content-Length: 2|", .body = "hi", .end = ending::told});
 }
 
-TEST_CASE("requests follow one another on a connection, in one piece or in many") {
+TEST_CASE("requests follow one another on a connection, in one chunk or in many") {
     const std::string whole =
         "GET /1 HTTP/1.1\r\nHost: h\r\n\r\n"
         "POST /2 HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi"
@@ -1063,14 +1063,14 @@ TEST_CASE("requests follow one another on a connection, in one piece or in many"
         "GET /4 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
         "PUT /5 HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nConnection: close\r\n\r\nb"
         "GET /6 HTTP/1.1\r\nHost: h\r\n\r\n";  // of a client that had said that it sends no more
-    for (std::size_t piece_size = 1; piece_size <= whole.size(); ++piece_size) {
-        CAPTURE(piece_size);
+    for (std::size_t chunk_size = 1; chunk_size <= whole.size(); ++chunk_size) {
+        CAPTURE(chunk_size);
         sse::request_reader reader;
         std::string seen;
         std::size_t left = 0;
-        for (std::size_t at = 0; at < whole.size(); at += piece_size) {
-            const test::exact_copy piece(std::string_view(whole).substr(at, piece_size));
-            std::string_view bytes = piece;
+        for (std::size_t at = 0; at < whole.size(); at += chunk_size) {
+            const test::exact_copy chunk(std::string_view(whole).substr(at, chunk_size));
+            std::string_view bytes = chunk;
             for (http_part part; (part = reader.next(bytes)) != http_part::none;) {
                 if (part == http_part::head) seen += reader.request().url.target + ':';
                 if (part == http_part::body) seen += reader.body();
@@ -1345,9 +1345,9 @@ TEST_CASE("a response that is written in chunks and read is the same") {
     std::string body;
     CHECK_FALSE(sse::write_head(bytes, head));
     for (const std::size_t size : {1u, 0u, 15u, 16u, 17u, 300u}) {
-        const std::string piece(size, '\n');
-        CHECK_FALSE(sse::write_chunk(bytes, piece));
-        body += piece;
+        const std::string content(size, '\n');
+        CHECK_FALSE(sse::write_chunk(bytes, content));
+        body += content;
     }
     CHECK_FALSE(sse::write_last_chunk(bytes));
     check_response(bytes, {.head = "200 OK|Content-Type: text/event-stream|Transfer-Encoding: chunked|",

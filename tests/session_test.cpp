@@ -345,7 +345,7 @@ TEST_CASE("the first ID is for those who came without one, or with one that they
     publish(news, 1, 4);
     struct row {
         std::string id;
-        resumption how;
+        sse::resumption resumption;
         std::string expected;
     };
     for (const row& each :
@@ -356,7 +356,7 @@ TEST_CASE("the first ID is for those who came without one, or with one that they
           row{"x", resumption::unknown, ":\nretry: 5\n\nid: 0000000000ab-2\n\n" + sent(3, 4)}}) {
         CAPTURE(each.id);
         cursor from = news.subscribe(each.id);
-        CHECK(from.resumption() == each.how);
+        CHECK(from.resumption() == each.resumption);
         client it(options, std::move(from));
         it.run();
         CHECK(it.received == each.expected);
@@ -1569,7 +1569,7 @@ public:
     }
 
     /// All that could be sent now. An event that has left is given to its end, but only if it is begun.
-    std::string pending(time_point now) {
+    std::string next_bytes(time_point now) {
         for (;;) {
             if (end != session_end::none) return {};
             const bool ends = !stop_ && options_.when_behind == when_behind::disconnect;
@@ -1713,7 +1713,7 @@ std::uint64_t play(std::uint64_t seed) {
                 break;
             default: {
                 const sse::session::task task = it.next(now);
-                const std::string bytes = expected.pending(now);
+                const std::string bytes = expected.next_bytes(now);
                 CAPTURE(seed);
                 CAPTURE(step);
                 if (task.step == sse::session::step::finished && it.end() == session_end::timed_out) {

@@ -76,7 +76,7 @@ void parse() {
             seen.clear();
             const use::outcome outcome = use::parse(stream, size, replace, note);
             check("the events", seen.are(replace ? events_replaced : events_as_is));
-            check("what else was read", outcome.good && outcome.pending && outcome.retry == 3000);
+            check("what else was read", outcome.good && outcome.in_event && outcome.retry == 3000);
         }
     }
 }

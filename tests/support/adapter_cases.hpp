@@ -213,10 +213,10 @@ inline std::string chunk(std::string_view bytes) {
 /// How a response says where it ends.
 enum class framing { chunked, length, to_the_end };
 
-/// A complete response in as many chunks as there are pieces.
-inline std::string respond(framing how, const strings& pieces) {
+/// A complete response whose body has this content.
+inline std::string respond(framing how, const strings& chunks) {
     std::string body;
-    for (const std::string& piece : pieces) body += how == framing::chunked ? chunk(piece) : piece;
+    for (const std::string& each : chunks) body += how == framing::chunked ? chunk(each) : each;
     if (how == framing::chunked) return std::string(chunked_head) + body + "0\r\n\r\n";
     if (how == framing::to_the_end) return std::string(stream_head) + body;
     return fmt::format("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: {}\r\n\r\n{}",
@@ -432,12 +432,12 @@ TEST_CASE("an event of 10 MiB comes whole") {
     for (std::size_t i = 0; i < data.size(); ++i) data[i] = static_cast<char>('a' + i % 23);
     const std::string event = "data: " + data + "\nid: 1\n\n";
     for (const framing how : {framing::length, framing::chunked}) {
-        strings pieces;
+        strings chunks;
         std::size_t size = 1;
         for (std::size_t at = 0; at < event.size(); at += std::exchange(size, size * 7 % 65'521)) {
-            pieces.push_back(event.substr(at, size));
+            chunks.push_back(event.substr(at, size));
         }
-        script_server server([&](connection& c) { c.request(), c.send(respond(how, pieces)); });
+        script_server server([&](connection& c) { c.request(), c.send(respond(how, chunks)); });
         sse::event_source source({.url = server.url(), .reconnect_at_end = false});
         std::size_t whole = 0;
         source.on_message([&](const sse::event_source::event_view& each) { whole += each.data == data; });
@@ -523,13 +523,13 @@ TEST_CASE("nothing is lost and nothing comes twice, wherever a server cuts and h
         CAPTURE(seed);
         std::mt19937 random(seed);  // of the script alone
         script_server server([&](connection& c) {
-            strings pieces(1);
+            strings chunks(1);
             for (int i = last_event_number(c.request()) + 1; i <= last_event; ++i) {
-                pieces.back() += numbered_event(i);
-                if (random() % 8 == 0) pieces.emplace_back(": a piece\n");
+                chunks.back() += numbered_event(i);
+                if (random() % 8 == 0) chunks.emplace_back(": a chunk\n");
             }
             const auto how = static_cast<framing>(random() % 3);
-            const std::string response = respond(how, pieces);
+            const std::string response = respond(how, chunks);
             c.send(std::string_view(response).substr(0, random() % 12'000));
             if (random() % 2 == 0) c.reset();
         });

@@ -221,7 +221,7 @@ private:
             time);
         keep_time(*time);
 
-        sse::resumption how = sse::resumption::live;
+        sse::resumption resumption = sse::resumption::live;
         added.number = replay_to_new ? first_ : next();
         if (!id.empty()) {
             std::optional<std::uint64_t> last;
@@ -231,15 +231,15 @@ private:
             for (std::uint64_t number = first_; number < next(); ++number) {
                 if (id == event(number).own_id) last = number;
             }
-            how = last ? sse::resumption::resumed : sse::resumption::unknown;
+            resumption = last ? sse::resumption::resumed : sse::resumption::unknown;
             added.number = last ? *last + 1 : only_new ? next() : first_;
             if (added.number < first_) {
-                how = sse::resumption::gap;
+                resumption = sse::resumption::gap;
                 added.missed = first_ - added.number;
                 added.number = first_;
             }
         }
-        expect(added.real.resumption() == how, "how");
+        expect(added.real.resumption() == resumption, "resumption");
         readers_.push_back(std::move(added));
     }
 

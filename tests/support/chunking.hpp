@@ -120,7 +120,7 @@ observation run(const job& work, Feed&& feed, Finish&& finish) {
             if (work.separator == between::finish)
                 finish(parser, work.how.unfinished_event, seen.result.log, expect);
             if (work.separator == between::reset || parser.error()) parser.reset();
-            expect(!parser.in_event(), "pending between two streams");
+            expect(!parser.in_event(), "in an event between two streams");
             expect(!parser.error(), "an error between two streams");
         }
         seen.result = {};
@@ -130,10 +130,10 @@ observation run(const job& work, Feed&& feed, Finish&& finish) {
             feed(parser, chunk, seen.result.log, expect);
             expect(!before || parser.error() == before, "the error did not stay");
         });
-        seen.result.pending = parser.in_event();
+        seen.result.in_event = parser.in_event();
     }
     finish(parser, work.how.unfinished_event, seen.result.log, expect);
-    expect(!parser.in_event(), "pending after finish");
+    expect(!parser.in_event(), "in an event after finish");
     expect(!parser.error() || parser.error() == sse::errc::event_too_large,
            "another error than event_too_large");
     seen.result.too_large = bool(parser.error());
@@ -253,8 +253,8 @@ inline std::string fault(const std::string& stream, const setup& how, const driv
                          between separator = between::reset) {
     observation seen = way.run({stream, how, passes, separator});
     outcome wanted = expected;
-    // After an error there is nothing to wait for; what pending() says then is no promise.
-    if (wanted.too_large) wanted.pending = seen.result.pending = false;
+    // After an error there is nothing to wait for; what in_event() says then is no promise.
+    if (wanted.too_large) wanted.in_event = seen.result.in_event = false;
     if (seen.complaint.empty() && seen.result == wanted) return {};
 
     std::string text = "stream " + show(stream) + '\n';

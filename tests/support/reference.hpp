@@ -38,7 +38,7 @@ struct outcome {
     std::vector<notification> log{};
     std::string last_event_id{};
     std::optional<std::int64_t> reconnection_time{};
-    bool pending = false;    ///< before the end is announced
+    bool in_event = false;   ///< before the end is announced
     bool too_large = false;  ///< the limit was exceeded
 
     std::vector<sse::event> events() const {
@@ -85,7 +85,7 @@ inline std::string show(const outcome& result) {
     for (const notification& entry : result.log) text += "  " + show(entry) + '\n';
     text += "  last event ID " + show(result.last_event_id);
     if (result.reconnection_time) text += ", reconnection time " + std::to_string(*result.reconnection_time);
-    if (result.pending) text += ", pending";
+    if (result.in_event) text += ", in_event";
     if (result.too_large) text += ", too large";
     return text + '\n';
 }
@@ -379,7 +379,7 @@ inline outcome reference(const std::string& bytes, const reference_options& opti
         block.process_line(text.finished[i]);
     }
     if (exceeded_within(raw.unfinished, text.finished.empty())) return block.result;
-    block.result.pending = block.block_is_open() || !raw.unfinished.empty();
+    block.result.in_event = block.block_is_open() || !raw.unfinished.empty();
 
     // A block that lacks its empty line is discarded, unless it is asked for.
     if (options.deliver) {

@@ -116,7 +116,7 @@ inline outcome parse(const std::string& bytes, std::size_t chunk) {
     recorder<everything> recorder(result.log);
     for (std::size_t i = 0; i < bytes.size(); i += chunk)
         result.too_large |= bool(parser.feed(exact_copy(std::string_view(bytes).substr(i, chunk)), recorder));
-    result.pending = parser.in_event();
+    result.in_event = parser.in_event();
     result.last_event_id = parser.last_event_id();
     if (parser.reconnection_time()) result.reconnection_time = parser.reconnection_time()->count();
     return result;
