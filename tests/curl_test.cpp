@@ -253,16 +253,25 @@ TEST_CASE("a run that configure begins is an error, and the one that called it g
 }
 
 TEST_CASE("a coding that libcurl cannot undo is an error, and no event comes of it") {
-    script_server server([](connection& c) {
-        c.request();
-        c.send(
-            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Encoding: x-unheard-of\r\n\r\n"
-            "data: one\n\n");
-    });
-    client it(options_for(server.url(), 2));
-    CHECK(it.run());
-    CHECK(std::count(it.log.begin(), it.log.end(), "message one ") == 0);
-    CHECK(server.connections() == 2);
+    for (const bool accept_compressed : {true, false}) {
+        CAPTURE(accept_compressed);
+        script_server server([](connection& c) {
+            c.request();
+            c.send(
+                "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Encoding: x-unheard-of\r\n\r\n"
+                "data: one\n\n");
+        });
+        client it(options_for(server.url(), 2));
+        const std::error_code error = it.run({.accept_compressed = accept_compressed});
+        if (accept_compressed) {  // libcurl is to undo it, and says that it cannot
+            CHECK(error == std::error_code(CURLE_BAD_CONTENT_ENCODING, sse::curl::category()));
+            CHECK(server.connections() == 2);
+        } else {
+            CHECK(error == sse::errc::http_unsupported);
+            CHECK(server.connections() == 1);
+        }
+        CHECK(std::count(it.log.begin(), it.log.end(), "message one ") == 0);
+    }
 }
 
 TEST_CASE("a connection that the server keeps is used again") {

@@ -173,8 +173,8 @@ public:
     }
 
     /// Begins to ask for the resource.
+    /// \pre it is closed
     void open(const request& request) {
-        close();
         // A redirect may have led elsewhere. Credentials are for where they were meant to go.
         const bool is_at_home = same_origin(request.url, source_.url());
         easy_.reset(check(::curl_easy_init()));  // curl_easy_reset() leaks the names of jars
@@ -182,12 +182,6 @@ public:
         set(CURLOPT_URL, to_string(request.url).c_str());
         set_method(request);
         set_headers(request);
-#if LIBCURL_VERSION_NUM >= 0x075500
-        set(CURLOPT_PROTOCOLS_STR, "http,https");
-#else
-        set(CURLOPT_PROTOCOLS, CURLPROTO_HTTP | CURLPROTO_HTTPS);
-#endif
-        set(CURLOPT_PATH_AS_IS, 1L);
         set(CURLOPT_NOSIGNAL, 1L);
         set(CURLOPT_TCP_KEEPALIVE, 1L);
 #if LIBCURL_VERSION_NUM >= 0x075700
