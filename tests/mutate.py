@@ -246,14 +246,36 @@ TESTS = {
 }
 
 
-def compile_(include, source, program, *options):
-    command = [COMPILER, "-std=c++20", f"-I{include}", f"-I{SOURCES}", "-DFMT_HEADER_ONLY", "-xc++", source, "-xnone"]
+# What nearly every test includes, precompiled once: a quarter of the time.
+COMMON = """
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <ostream>
+#include <random>
+#include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <doctest/doctest.h>
+"""
+
+
+def compile_(include, source, program, *options, language="c++"):
+    command = [COMPILER, "-std=c++20", "-pthread", f"-I{include}", f"-I{SOURCES}", "-DFMT_HEADER_ONLY",
+               f"-x{language}", source, "-xnone"]
     return subprocess.run([str(word) for word in [*command, *options, "-o", program]], capture_output=True, text=True)
 
 
 def passes(program):
     """Whether a test passes within the limits. What it has started ends with it."""
-    with subprocess.Popen(["prlimit", f"--as={MEMORY_LIMIT}", program], stdin=subprocess.DEVNULL,
+    with subprocess.Popen(["prlimit", f"--as={MEMORY_LIMIT}", program, "--abort-after=1"], stdin=subprocess.DEVNULL,
                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True) as run:
         try:
             return run.wait(TIME_LIMIT) == 0
@@ -280,7 +302,8 @@ def first_to_fail(include, tests, main):
             program = pathlib.Path(folder) / test
             libraries = ["-lcurl"] if test == "curl" else []
             source = SOURCES / f"{test}_test.cpp"
-            if compile_(include, source, program, main, "-pthread", *libraries).returncode != 0:
+            if compile_(include, source, program, main, "-include", main.with_name("common.hpp"),
+                        *libraries).returncode != 0:
                 return f"{test}_test, which does not compile"
             if not passes(program):
                 return f"{test}_test"
@@ -293,10 +316,12 @@ def try_one(header, text, tests, main):
         include = pathlib.Path(folder)
         shutil.copytree(INCLUDE, include / "sse")
         (include / "sse" / header).write_text(text)
-        alone = compile_(include, include / "sse" / header, "/dev/null", "-fsyntax-only")
-        if alone.returncode != 0:
-            raise ValueError(alone.stderr[:1000])
-        return first_to_fail(include, tests, main)
+        found = first_to_fail(include, tests, main)
+        if found and found.endswith("compile"):
+            alone = compile_(include, include / "sse" / header, "/dev/null", "-fsyntax-only")
+            if alone.returncode != 0:
+                raise ValueError(alone.stderr[:1000])
+        return found
 
 
 # Random mutations
@@ -470,9 +495,12 @@ def main():
         tests = sorted({test for *_, tests in chosen for test in tests.split()})
     else:
         tests = sorted({test for tests in TESTS.values() for test in tests.split()})
-    with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(os.cpu_count() + 1) as pool:
         main_object = pathlib.Path(folder) / "main.o"
         compile_(INCLUDE.parent, SOURCES / "main.cpp", main_object, "-c")
+        common = main_object.with_name("common.hpp")
+        common.write_text(COMMON)
+        compile_(INCLUDE.parent, common, f"{common}.gch", language="c++-header")
         for found in pool.map(lambda test: first_to_fail(INCLUDE.parent, [test], main_object), tests):
             if found:
                 raise SystemExit(f"without any mutation fails {found}")
