@@ -20,7 +20,9 @@ import tempfile
 SOURCES = pathlib.Path(__file__).resolve().parent
 INCLUDE = SOURCES.parent / "include/sse"
 COMPILER = os.environ.get("CXX", "g++")
-TIME_LIMIT = 120  # seconds that a test may take: a mutation can make a loop endless, which a test notices so
+# Seconds that a test may take: a mutation can make a loop endless, which a test notices so.
+TIME_LIMIT = 120
+PROCESSOR_TIME_LIMIT = 40
 MEMORY_LIMIT = 4 << 30  # bytes: a mutation can make a program take ever more
 
 # What is broken: a header, what stands there once, what is put in its place, and the tests that should notice.
@@ -275,8 +277,9 @@ def compile_(include, source, program, *options, language="c++"):
 
 def passes(program):
     """Whether a test passes within the limits. What it has started ends with it."""
-    with subprocess.Popen(["prlimit", f"--as={MEMORY_LIMIT}", program, "--abort-after=1"], stdin=subprocess.DEVNULL,
-                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True) as run:
+    command = ["prlimit", f"--as={MEMORY_LIMIT}", f"--cpu={PROCESSOR_TIME_LIMIT}", program, "--abort-after=1"]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                          start_new_session=True) as run:
         try:
             return run.wait(TIME_LIMIT) == 0
         except subprocess.TimeoutExpired:
