@@ -1109,6 +1109,12 @@ TEST_CASE("with types too, nothing can be consumed of what was passed over or ha
     reader.consume(SIZE_MAX);
     CHECK(reader.has_passed_over());
     CHECK(reader.last_event_id() == made(6));
+    CHECK_FALSE(news.publish({.event = "x", .data = "7"}).error);
+    CHECK(data_of(reader.next_bytes()) == "7");
+    reader.consume(0);
+    CHECK(reader.has_passed_over());
+    reader.consume(1);
+    CHECK_FALSE(reader.has_passed_over());
 }
 
 TEST_CASE("in the midst of an event nothing is skipped") {

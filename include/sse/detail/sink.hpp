@@ -208,8 +208,7 @@ struct counter {
     }
 };
 
-/// Puts into a span, off whose front it takes what it fills. Nothing more is put after the first bytes that
-/// do not fit.
+/// Puts into a span, off whose front it takes what it fills. Bytes that do not fit are left out.
 template <class Span>
 struct span_writer {
     Span rest;
@@ -217,7 +216,6 @@ struct span_writer {
     constexpr void put(std::string_view bytes) noexcept {
         if (bytes.size() > rest.size()) [[unlikely]] {
             fits = false;
-            rest = {};
             return;
         }
         std::char_traits<char>::copy(rest.data(), bytes.data(), bytes.size());
