@@ -15,7 +15,7 @@ inline constexpr std::size_t parser_memory = 256;
 
 struct outcome {
     bool good;     // no limit was passed
-    bool pending;  // the stream ended within an event
+    bool in_event;  // the stream ended within an event
     std::int64_t retry;
 };
 
