@@ -851,6 +851,7 @@ TEST_CASE("wrong options are named when the source is made") {
     CHECK(check({.url = "http://a/", .last_event_id = "a\nb"}) == sse::errc::last_event_id_invalid);
     CHECK(check({.url = "http://a/", .last_event_id = "abc", .max_event_bytes = 2}) ==
           sse::errc::last_event_id_invalid);
+    CHECK(check({.url = "http://a/", .last_event_id = "abc", .max_event_bytes = 3}) == sse::errc::ok);
     CHECK(check({.url = "http://a/", .last_event_id = "abc", .max_last_event_id_bytes = 2}) ==
           sse::errc::last_event_id_invalid);  // it would never be sent
     CHECK(check({.url = "http://a/", .last_event_id = "abc", .max_last_event_id_bytes = 3}) == sse::errc::ok);
