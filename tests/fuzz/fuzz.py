@@ -17,7 +17,7 @@ GRACE = 120  # seconds to begin and to end in: only guards against hanging
 def targets_in(programs):
     """The programs but those that replay: `parser`, and `parser.sse2` for one way to find line ends."""
     names = [path.name.removeprefix("fuzz_") for path in programs.glob("fuzz_*") if path.is_file()]
-    return sorted(name for name in names if name != "seeds" and not name.startswith("replay_"))
+    return sorted(name for name in names if not name.startswith("replay_"))
 
 
 def corpus_of(target):
@@ -112,7 +112,7 @@ def main():
         parser.error("--keep is for libFuzzer")
     options.output.mkdir(parents=True, exist_ok=True)
     seeds = options.programs / "seeds"
-    subprocess.run([options.programs / "fuzz_seeds"], env={**os.environ, "SSE_SEEDS": str(seeds)}, check=True,
+    subprocess.run([options.programs.parent / "conformance_test"], env={**os.environ, "SSE_SEEDS": str(seeds)}, check=True,
                    stdout=subprocess.DEVNULL)
 
     findings = []

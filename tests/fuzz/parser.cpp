@@ -3,7 +3,9 @@
 // left as that leaves it; and what it retains is within the limit. The same holds of each way to find line
 // ends: there is a program for each.
 //
-// The first line of the input chooses options, see `setup_of`; behind it comes the stream.
+// The first line of the input chooses options, see `setup_of`; behind it comes the stream. That line, whatever
+// it says, also chooses how the stream is cut and who reads it. With SSE_FUZZ_THOROUGH each input is tried in
+// every way, which takes thirty times as long.
 #include <sse/parser.hpp>
 
 #include "../support/chunking.hpp"
@@ -47,6 +49,13 @@ void require_none(const std::string& fault) {
     require(fault.empty());
 }
 
+std::array<test::cuts, 4> chunkings_of(const std::string& stream, std::size_t number) {
+    std::mt19937 random(static_cast<std::uint32_t>(number));
+    return {test::cuts(), test::cuts_every(1, stream.size()),
+            test::random_cuts(random, stream.size(), 1 + number % 8),
+            test::cuts_every(1 + number % 97, stream.size())};
+}
+
 void check_retained(std::string_view stream, const test::setup& how, std::size_t chunk) {
     const test::count count;
     sse::parser parser({.max_event_bytes = how.max_event_bytes,
@@ -61,17 +70,10 @@ void check_retained(std::string_view stream, const test::setup& how, std::size_t
     require(count.bytes() <= how.max_event_bytes);
 }
 
-}  // namespace
+#ifdef SSE_FUZZ_THOROUGH
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    std::string_view input(reinterpret_cast<const char*>(data), size);
-    const test::setup how = setup_of(test::take_line(input));
-    const std::string stream(input);
-
-    std::mt19937 random(static_cast<std::uint32_t>(size));
-    const std::array chunkings = {test::cuts(), test::cuts_every(1, stream.size()),
-                                  test::random_cuts(random, stream.size(), 1 + size % 8),
-                                  test::cuts_every(1 + size % 97, stream.size())};
+void check(const std::string& stream, const test::setup& how, std::string_view) {
+    const std::array chunkings = chunkings_of(stream, stream.size());
     for (const test::driver& way : test::drivers) {
         const test::outcome expected = test::expectation(stream, how, way);
         for (const test::cuts& where : chunkings) {
@@ -83,7 +85,54 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
             require_none(test::fault(stream, how, way, passes, again, separator));
         }
     }
-    for (const std::size_t chunk : {std::size_t{1}, 1 + size % 97, stream.size() + 1})
+    for (const std::size_t chunk : {std::size_t{1}, 1 + stream.size() % 97, stream.size() + 1})
         check_retained(stream, how, chunk);
+}
+
+#else
+
+/// Cuts digits off a number, the last first.
+class choices {
+public:
+    explicit choices(std::string_view text) {
+        for (const char byte : text) number_ = (number_ ^ static_cast<unsigned char>(byte)) * 1'099'511'628'211;
+    }
+    std::size_t below(std::size_t bound) {
+        const auto choice = static_cast<std::size_t>(number_ % bound);
+        number_ /= bound;
+        return choice;
+    }
+
+private:
+    std::uint64_t number_ = 14'695'981'039'346'656'037u;  // this and the factor are FNV-1a's
+};
+
+void check(const std::string& stream, const test::setup& how, std::string_view words) {
+    choices choose(words);
+    const test::driver& way = test::drivers[choose.below(test::drivers.size())];
+    const std::size_t cut = choose.below(4);
+    const std::size_t use = choose.below(8);
+    const std::array chunkings = chunkings_of(stream, choose.below(1000));
+    if (use == 0) {
+        check_retained(stream, how, 1 + choose.below(100));
+    } else if (use <= 2) {
+        const auto separator = use == 1 ? test::between::reset : test::between::finish;
+        const std::array passes = {chunkings[cut], chunkings[choose.below(4)]};
+        const test::outcome again = test::second_expectation(stream, how, way, separator);
+        require_none(test::fault(stream, how, way, passes, again, separator));
+    } else {
+        const test::outcome expected = test::expectation(stream, how, way);
+        require_none(test::fault(stream, how, way, {&chunkings[cut], 1}, expected));
+    }
+}
+
+#endif
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    std::string_view input(reinterpret_cast<const char*>(data), size);
+    const std::string_view words = test::take_line(input);
+    check(std::string(input), setup_of(words), words);
     return 0;
 }

@@ -1,7 +1,7 @@
-// Gives a fuzz target each file that is named, or that lies in a folder that is, and then mutations of it:
-// the same ones in every run. One file alone is given as it is.
+// Gives a fuzz target each file that is named, or that lies in a folder that is named, and with --mutations about so
+// many changed copies of them all: the same ones in every run.
 //
-//     fuzz_replay_http1 tests/fuzz/corpus/http1
+//     fuzz_replay_http1 [--mutations N] tests/fuzz/corpus/http1
 #include "../support/exact_copy.hpp"
 #include "../support/show.hpp"
 
@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -22,7 +23,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 
 namespace {
 
-constexpr std::size_t mutations = 4000;  // of all inputs
 constexpr std::size_t max_bytes = 4096;  // as libFuzzer has it
 
 std::string current;  // input, for whoever has to find out
@@ -74,7 +74,12 @@ std::string mutate(std::string text, const std::vector<std::string>& seeds, std:
 int main(int argc, char** argv) {
     namespace fs = std::filesystem;
     std::vector<fs::path> files;
+    std::size_t mutations = 0;
     for (int i = 1; i < argc; ++i) {
+        if (argv[i] == std::string_view("--mutations") && i + 1 < argc) {
+            mutations = static_cast<std::size_t>(std::strtoull(argv[++i], nullptr, 10));
+            continue;
+        }
         if (!fs::is_directory(argv[i])) {
             files.emplace_back(argv[i]);
             continue;
@@ -101,7 +106,7 @@ int main(int argc, char** argv) {
 
     std::signal(SIGABRT, show_current);
     if (test::has_guard_pages) std::signal(SIGSEGV, show_current);
-    const std::size_t mutations_of_each = seeds.size() == 1 ? 0 : mutations / seeds.size() + 1;
+    const std::size_t mutations_of_each = (mutations + seeds.size() - 1) / seeds.size();
     for (std::size_t i = 0; i < seeds.size(); ++i) {
         run(seeds[i]);
         std::mt19937 random(static_cast<std::uint32_t>(i));
