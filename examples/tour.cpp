@@ -1,4 +1,4 @@
-// The library in a few lines each: what the README shows, as one program without a network.
+// The library in a few lines each, as one program without a network. The pages show parts of it.
 #include <sse/sse.hpp>
 
 #include <sse/fmt.hpp>
@@ -86,7 +86,7 @@ struct narrow_connection : connection {
     }
 };
 
-// NOLINTBEGIN(misc-const-correctness): the README does without a const in a condition
+// NOLINTBEGIN(misc-const-correctness): the pages do without a const in a condition
 void talk() {
     connection peer;
     if (std::error_code error = sse::encode_to(peer, {.data = "hello"})) fmt::print("{}\n", error.message());
