@@ -140,7 +140,7 @@ public:
             const int ready =
                 ::poll(polled.data(), polled.size(), std::max(0, static_cast<int>(wait.count())));
             if (ready < 0 && errno == EINTR) continue;
-            if (ready < 0) throw std::system_error(errno, std::generic_category(), "poll");
+            if (ready < 0) support::throw_errno("poll");
             if (polled[0].revents != 0) return;
 
             now_ = steady::now();

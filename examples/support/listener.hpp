@@ -34,7 +34,7 @@ inline std::string name_of(const descriptor& listener) {
     sockaddr_storage address{};
     socklen_t size = sizeof address;
     if (::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0)
-        throw std::system_error(errno, std::generic_category(), "getsockname");
+        support::throw_errno("getsockname");
     return name_of(address, size);
 }
 
@@ -73,14 +73,12 @@ extern "C" inline void stop(int) {
 inline descriptor stop_on_signals() {
     std::array<int, 2> ends{};
     if (::pipe2(ends.data(), O_NONBLOCK | O_CLOEXEC) != 0)
-        throw std::system_error(errno, std::generic_category(), "pipe2");
+        support::throw_errno("pipe2");
     stop_end = ends[1];  // for as long as the program runs
     struct sigaction action {};
     action.sa_handler = stop;
     for (const int signal : {SIGINT, SIGTERM}) ::sigaction(signal, &action, nullptr);
     return descriptor(ends[0]);
 }
-
-inline bool would_block() noexcept { return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR; }
 
 }  // namespace support

@@ -1,4 +1,4 @@
-// A descriptor that closes itself, how many there may be, and the addresses of a host.
+// Descriptors that close themselves, how many there may be, what their calls report; the addresses of a host.
 #pragma once
 
 #include <fcntl.h>
@@ -7,10 +7,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstddef>
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <utility>
 
 namespace support {
@@ -34,6 +36,13 @@ public:
 private:
     int value_ = -1;
 };
+
+// Whether the call that failed would have had to wait, or was interrupted: try again later.
+inline bool would_block() noexcept { return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR; }
+
+[[noreturn]] inline void throw_errno(const char* what) {
+    throw std::system_error(errno, std::generic_category(), what);
+}
 
 // To what the system allows at most. If that fails, it stays as it is.
 inline void raise_descriptor_limit() noexcept {
