@@ -6,6 +6,7 @@
 #include "routes.hpp"
 #include "server.hpp"
 
+#include "../support/listener.hpp"
 #include "../support/socket.hpp"
 #include "../support/time.hpp"
 
@@ -103,8 +104,7 @@ private:
     void accept_clients() {
         try {
             for (int left = 64; left != 0; --left) {
-                support::descriptor socket(
-                    ::accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+                support::descriptor socket = support::accept_from(listener_);
                 if (!socket && (support::would_block() || errno == ECONNABORTED)) return;
                 if (!socket || !add(std::move(socket))) return stop_listening();
             }

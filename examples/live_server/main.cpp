@@ -43,6 +43,7 @@ int serve(support::command_line arguments) {
     static_cast<void>(::setsockopt(listener.get(), IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof timeout));
     server shared(options, max_connections(options));
     std::vector<std::unique_ptr<loop>> loops;
+    loops.reserve(options.threads);
     for (mailbox& each : shared.mailboxes) loops.push_back(std::make_unique<loop>(shared, each, listener));
     std::vector<std::jthread> threads;
     threads.reserve(loops.size());

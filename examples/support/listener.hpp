@@ -60,6 +60,11 @@ inline descriptor listen_on(const std::string& host, std::uint16_t port, int sen
                             fmt::format("cannot listen on {}:{}", host, port));
 }
 
+// The client that has come first; no descriptor if there is none any more, or `errno` is something else.
+inline descriptor accept_from(const descriptor& listener) noexcept {
+    return descriptor(::accept4(listener.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+}
+
 // Where SIGINT and SIGTERM write a byte: poll() then sees also a signal that came just before it.
 inline int stop_end = -1;
 

@@ -13,6 +13,7 @@
 #include <charconv>
 #include <csignal>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <optional>
 #include <stdexcept>
@@ -28,8 +29,25 @@ struct usage_error : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
-// Nobody reads standard output any more, as after `| head`: a quiet end.
-struct output_closed {};
+// There is nothing more to do: --help has been answered, or nobody reads standard output any more, as after
+// `| head`. Exit status 0.
+struct quiet_end {};
+
+// All of it, at once: what is written here does not wait in a buffer.
+inline std::error_code write_all(int file, std::string_view text) noexcept {
+    while (!text.empty()) {
+        const auto written = ::write(file, text.data(), text.size());
+        if (written >= 0) text.remove_prefix(static_cast<std::size_t>(written));
+        else if (errno != EINTR) return {errno, std::generic_category()};
+    }
+    return {};
+}
+
+inline void write_out(std::string_view text) {
+    const std::error_code error = write_all(STDOUT_FILENO, text);
+    if (error == std::errc::broken_pipe) throw quiet_end();
+    if (error) throw std::system_error(error, "cannot write to standard output");
+}
 
 // Options (`--name value`, `--name=value`), and operands, in the order they were given.
 class command_line {
@@ -76,6 +94,20 @@ public:
         return result;
     }
 
+    // All of the command line, for programs whose only option is --port N. 0: any that is free.
+    std::uint16_t port(std::string_view usage) {
+        std::uint16_t result = 8080;
+        while (next()) {
+            if (is("--port")) result = number<std::uint16_t>(0, 65535);
+            else if (!is("--help")) refuse();
+            else {
+                write_out(usage);
+                throw quiet_end();
+            }
+        }
+        return result;
+    }
+
     [[noreturn]] void refuse() const {
         throw usage_error(fmt::format("unexpected {} '{}'", is_option_ ? "option" : "argument", current_));
     }
@@ -88,22 +120,6 @@ private:
     bool is_option_ = false;
     bool only_operands_ = false;  // after `--`
 };
-
-// All of it, at once: what is written here does not wait in a buffer.
-inline std::error_code write_all(int file, std::string_view text) noexcept {
-    while (!text.empty()) {
-        const auto written = ::write(file, text.data(), text.size());
-        if (written >= 0) text.remove_prefix(static_cast<std::size_t>(written));
-        else if (errno != EINTR) return {errno, std::generic_category()};
-    }
-    return {};
-}
-
-inline void write_out(std::string_view text) {
-    const std::error_code error = write_all(STDOUT_FILENO, text);
-    if (error == std::errc::broken_pipe) throw output_closed();
-    if (error) throw std::system_error(error, "cannot write to standard output");
-}
 
 // On standard error, in one line: a file's name or an argument may hold line ends and what terminals obey.
 inline void complain(std::string_view name, std::string_view what, std::string_view hint = {}) {
@@ -120,7 +136,7 @@ inline int run(std::string_view name, int argc, char** argv, int (*body)(command
     }
     try {
         return body(command_line(argc, argv));
-    } catch (const output_closed&) {
+    } catch (const quiet_end&) {
         return 0;
     } catch (const usage_error& error) {
         complain(name, error.what(), fmt::format("Try '{} --help'.\n", name));

@@ -10,8 +10,11 @@
 #include <cerrno>
 #include <cstddef>
 #include <memory>
+#include <optional>
+#include <span>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -42,6 +45,21 @@ inline bool would_block() noexcept { return errno == EAGAIN || errno == EWOULDBL
 
 [[noreturn]] inline void throw_errno(const char* what) {
     throw std::system_error(errno, std::generic_category(), what);
+}
+
+// Takes what has come, at most as much as there is room for. No bytes if none have come yet; nothing if the peer
+// has ended its side, or the connection is lost.
+inline std::optional<std::string_view> receive(const descriptor& socket, std::span<char> room) noexcept {
+    const auto size = ::recv(socket.get(), room.data(), room.size(), 0);
+    if (size > 0) return std::string_view(room.data(), static_cast<std::size_t>(size));
+    return size < 0 && would_block() ? std::optional(std::string_view()) : std::nullopt;
+}
+
+// Returns how many of the bytes the socket took; nothing if the connection is lost.
+inline std::optional<std::size_t> send(const descriptor& socket, std::string_view bytes) noexcept {
+    const auto size = ::send(socket.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (size >= 0) return static_cast<std::size_t>(size);
+    return would_block() ? std::optional(std::size_t{0}) : std::nullopt;
 }
 
 // To what the system allows at most. If that fails, it stays as it is.
