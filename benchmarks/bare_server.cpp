@@ -17,15 +17,10 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <utility>
 #include <vector>
 
 namespace {
-
-[[noreturn]] void throw_errno(const char* what) {
-    throw std::system_error(errno, std::generic_category(), what);
-}
 
 struct client {
     support::descriptor socket{};
@@ -37,7 +32,7 @@ class server {
 public:
     explicit server(std::uint16_t port)
         : listener_(support::listen_on("127.0.0.1", port, 0)), epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
-        if (!epoll_) throw_errno("epoll_create1");
+        if (!epoll_) support::throw_errno("epoll_create1");
         watch(listener_);
     }
 
@@ -46,7 +41,7 @@ public:
     [[noreturn]] void run() {
         for (std::array<epoll_event, 256> events;;) {
             const int ready = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), -1);
-            if (ready < 0 && errno != EINTR) throw_errno("epoll_wait");
+            if (ready < 0 && errno != EINTR) support::throw_errno("epoll_wait");
             for (int i = 0; i < ready; ++i) {
                 const int socket = events[static_cast<std::size_t>(i)].data.fd;
                 if (socket == listener_.get()) accept();
@@ -58,13 +53,14 @@ public:
 private:
     void watch(const support::descriptor& socket) {
         epoll_event event{.events = EPOLLIN, .data = {.fd = socket.get()}};
-        if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, socket.get(), &event) != 0) throw_errno("epoll_ctl");
+        if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, socket.get(), &event) != 0)
+            support::throw_errno("epoll_ctl");
     }
 
     void accept() {
         support::descriptor socket(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
         if (!socket && support::would_block()) return;
-        if (!socket) throw_errno("accept4");
+        if (!socket) support::throw_errno("accept4");
         watch(socket);
         const auto place = static_cast<std::size_t>(socket.get());
         if (clients_.size() <= place) clients_.resize(place + 1);
@@ -145,12 +141,7 @@ private:
 };
 
 int run(support::command_line arguments) {
-    std::uint16_t port = 8080;
-    while (arguments.next()) {
-        if (arguments.is("--port")) port = arguments.number<std::uint16_t>(0, 65535);
-        else arguments.refuse();
-    }
-    server server(port);
+    server server(arguments.port("usage: bare_server [--port N]\n"));
     support::write_out(fmt::format("listening on http://{}/\n", server.name()));
     server.run();
 }
