@@ -1,17 +1,20 @@
-// A server of events over plain sockets: one thread, poll(), many clients.
+// A server of events without a channel: one thread, poll(), and the encoder. Each client gets events of its own.
 //
 //     raw_server [--host H] [--port N]
 //
-// `/stream` is the stream, `/` is a page that shows it in a browser. Each client has a count of its own,
-// which is the id of its events: one that comes back with Last-Event-ID goes on from there.
+// `/stream` is the stream, `/` is a page that shows it in a browser. Each client has its own count, which is the
+// ID of its events: if it comes back with Last-Event-ID, it goes on from there. If all clients get the same
+// events, begin with server.cpp instead.
 #include "raw_server_page.hpp"
-#include "support/http_head.hpp"
 #include "support/listener.hpp"
 #include "support/program.hpp"
 #include "support/socket.hpp"
+#include "support/time.hpp"
 
 #include <sse/encoder.hpp>
 #include <sse/fmt.hpp>
+#include <sse/http.hpp>
+#include <sse/http1.hpp>
 
 #include <fmt/chrono.h>
 #include <fmt/core.h>
@@ -78,7 +81,8 @@ struct client {
     std::string name;
     steady::time_point deadline;
     stage at = stage::request;
-    std::string request = {};
+    std::optional<sse::request_reader> reader{std::in_place,
+                                              sse::http1_options{.max_head_bytes = max_head_bytes}};
     std::string unsent = {};
     std::uint64_t last_id = 0;
 };
@@ -93,23 +97,6 @@ void say(int file, fmt::format_string<Args...> format, Args&&... args) {
 }
 
 std::tm utc() { return fmt::gmtime(std::time(nullptr)); }
-
-struct request_line {
-    std::string_view method, path, version;
-};
-
-std::optional<request_line> parse_request_line(std::string_view line) {
-    const auto first = line.find(' ');
-    const auto last = line.rfind(' ');
-    if (first == last) return std::nullopt;
-    const std::string_view method = line.substr(0, first);
-    const std::string_view target = line.substr(first + 1, last - first - 1);
-    const std::string_view version = line.substr(last + 1);
-    if (!support::is_token(method) || !target.starts_with('/') ||
-        target.find(' ') != std::string_view::npos || (version != "HTTP/1.0" && version != "HTTP/1.1"))
-        return std::nullopt;
-    return request_line{method, target.substr(0, target.find('?')), version};
-}
 
 std::optional<std::uint64_t> parse_id(std::string_view text) {
     std::uint64_t id = 0;
@@ -136,9 +123,7 @@ public:
                 polled.push_back({peer.socket.get(), awaited(peer), 0});
                 wake = std::min(wake, peer.deadline);
             }
-            const auto wait = std::chrono::ceil<std::chrono::milliseconds>(wake - steady::now());
-            const int ready =
-                ::poll(polled.data(), polled.size(), std::max(0, static_cast<int>(wait.count())));
+            const int ready = ::poll(polled.data(), polled.size(), support::milliseconds_until(wake));
             if (ready < 0 && errno == EINTR) continue;
             if (ready < 0) support::throw_errno("poll");
             if (polled[0].revents != 0) return;
@@ -193,28 +178,25 @@ private:
     }
 
     void read(client& peer) {
-        std::array<char, 4096> bytes;
-        const auto count = ::recv(peer.socket.get(), bytes.data(), bytes.size(), 0);
+        std::array<char, 4096> room;
+        const auto count = ::recv(peer.socket.get(), room.data(), room.size(), 0);
         if (count < 0 && support::would_block()) return;
-        // Who has nothing more to say has left: that is how browsers and curl close a stream.
+        // A client that has ended its side has left: browsers and curl close a stream so.
         if (count <= 0) return leave(peer, count == 0 ? "" : "connection lost");
         if (peer.at != stage::request) return;  // whatever else it has to say
 
-        peer.request.append(bytes.data(), static_cast<std::size_t>(count));
-        // Bare line feeds end a head too: the answer then says that it is malformed.
-        const auto end = std::min(peer.request.find("\r\n\r\n"), peer.request.find("\n\n"));
-        const bool complete = end != std::string::npos;
-        if (complete ? end + 4 > max_head_bytes : peer.request.size() >= max_head_bytes)
+        std::string_view bytes(room.data(), static_cast<std::size_t>(count));
+        if (peer.reader->next(bytes) == sse::http_part::head) respond(peer);
+        else if (peer.reader->error() == sse::errc::http_head_too_large)
             answer(peer, "431 Request Header Fields Too Large");
-        else if (complete) respond(peer, std::string_view(peer.request).substr(0, end));
+        else if (peer.reader->error()) answer(peer, "400 Bad Request");
     }
 
     void write(client& peer) {
         if (peer.at == stage::gone) return;
-        const auto count = ::send(peer.socket.get(), peer.unsent.data(), peer.unsent.size(), MSG_NOSIGNAL);
-        if (count < 0 && support::would_block()) return;
-        if (count < 0) return leave(peer, "connection lost");
-        peer.unsent.erase(0, static_cast<std::size_t>(count));
+        const std::optional<std::size_t> sent = support::send(peer.socket, peer.unsent);
+        if (!sent) return leave(peer, "connection lost");
+        peer.unsent.erase(0, *sent);
         if (peer.at == stage::answer && peer.unsent.empty()) {
             // Closing at once would reset the connection if the client is still sending, and the answer
             // could be lost with it.
@@ -223,19 +205,18 @@ private:
         }
     }
 
-    void respond(client& peer, std::string_view text) {
-        const auto head = support::parse_http_head(text);
-        const auto line = head ? parse_request_line(head->start_line) : std::nullopt;
-        if (!line || head->count("Host") > 1 || (head->count("Host") == 0 && line->version == "HTTP/1.1"))
-            return answer(peer, "400 Bad Request");
-        if (line->path != "/" && line->path != "/stream") return answer(peer, "404 Not Found");
-        const bool is_page = line->path == "/";
-        if (is_page && (line->method == "GET" || line->method == "HEAD"))
+    void respond(client& peer) {
+        const sse::request& request = peer.reader->request();
+        const std::string_view target = request.url.target;
+        const std::string_view path = target.substr(0, target.find('?'));
+        if (path != "/" && path != "/stream") return answer(peer, "404 Not Found");
+        const bool is_page = path == "/";
+        if (is_page && (request.method == "GET" || request.method == "HEAD"))
             return answer(peer, "200 OK", "", "text/html; charset=utf-8", page);
-        if (line->method != "GET")
+        if (request.method != "GET")
             return answer(peer, "405 Method Not Allowed",
                           is_page ? "Allow: GET, HEAD\r\n" : "Allow: GET\r\n");
-        open_stream(peer, parse_id(head->field("Last-Event-ID").value_or("")));
+        open_stream(peer, parse_id(sse::find_header(request.headers, "Last-Event-ID").value_or("")));
     }
 
     void answer(client& peer, std::string_view status, std::string_view fields = {},
@@ -249,7 +230,7 @@ private:
             "Connection: close\r\n"
             "\r\n"
             "{}",
-            status, fields, type, body.size(), peer.request.starts_with("HEAD ") ? "" : body);
+            status, fields, type, body.size(), peer.reader->request().method == "HEAD" ? "" : body);
         peer.at = stage::answer;
         peer.deadline = now_ + settings_.patience;
     }
@@ -257,7 +238,7 @@ private:
     void open_stream(client& peer, std::optional<std::uint64_t> last_id) {
         peer.at = stage::stream;
         peer.deadline = steady::time_point::max();
-        std::string().swap(peer.request);  // with its memory
+        peer.reader.reset();  // with its memory
         peer.last_id = last_id.value_or(0);
         ++listeners_;
         audience_changed_ = true;
@@ -265,7 +246,7 @@ private:
 
         // The head leaves at once, with something behind it: the client sees an open stream before the first
         // tick. Any page may read the time: a stream that is not for everybody goes without
-        // Access-Control-Allow-Origin, and looks at Host and Origin as live_server does.
+        // Access-Control-Allow-Origin, and looks at Host and Origin as live_server/requests.hpp does.
         peer.unsent =
             "HTTP/1.1 200 OK\r\n"
             "Content-Type: text/event-stream\r\n"

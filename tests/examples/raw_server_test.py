@@ -142,7 +142,7 @@ class Answers(unittest.TestCase):
 
     def test_requests_that_are_none(self):
         for request in [
-            b"hello\r\n\r\n", b"\r\n\r\n", b"GET /\r\n\r\n", b"GET / HTTP/2.0\r\n\r\n",
+            b"hello\r\n\r\n", b"\r\n" * 5, b"GET /\r\n\r\n", b"GET / HTTP/2.0\r\n\r\n",
             b"GET  / HTTP/1.1\r\nHost: x\r\n\r\n",
             b"GET / /x HTTP/1.1\r\nHost: x\r\n\r\n", b"GET x HTTP/1.1\r\nHost: x\r\n\r\n",
             b"G(T / HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -153,11 +153,13 @@ class Answers(unittest.TestCase):
             b"GET / HTTP/1.1\r\nHost: x\r\nA: 1\r\n folded\r\n\r\n",
             b"GET / HTTP/1.1\r\nHost: x\r\nA: \0\r\n\r\n",
             b"GET / HTTP/1.1\r\nHost: x\rA: 1\r\n\r\n",               # CR alone
-            b"GET / HTTP/1.1\nHost: x\n\n",                           # LF alone
             bytes(range(256)) + b"\r\n\r\n",
         ]:
             with self.subTest(request):
                 self.assertEqual(status(self.server.exchange(request)), 400)
+
+    def test_lines_may_end_with_lf_alone(self):
+        self.assertEqual(status(self.server.exchange(b"GET / HTTP/1.1\nHost: x\n\n")), 200)
 
     def test_a_request_may_come_byte_by_byte(self):
         with self.server.connect() as connection:
@@ -173,7 +175,7 @@ class Answers(unittest.TestCase):
 
         self.assertEqual(status(self.server.exchange(head(8192))), 404)
         self.assertEqual(status(self.server.exchange(head(8193))), 431)
-        self.assertEqual(status(self.server.exchange(b"x" * 8192)), 431)
+        self.assertEqual(status(self.server.exchange(b"x" * 8193)), 431)
         self.assertEqual(status(self.server.exchange(head(1_000_000))), 431)  # not lost in a reset
 
 
