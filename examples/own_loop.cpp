@@ -3,6 +3,7 @@
 //     own_loop http://127.0.0.1:8080/stream
 #include "support/program.hpp"
 #include "support/socket.hpp"
+#include "support/time.hpp"
 
 #include <sse/event_source.hpp>
 #include <sse/fmt.hpp>
@@ -13,13 +14,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
-#include <climits>
 #include <cstddef>
-#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -90,12 +88,6 @@ void obey(sse::event_source& source) {
     }
 }
 
-int milliseconds_until(std::optional<clock::time_point> time) {
-    if (!time) return -1;
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(*time - clock::now()).count();
-    return static_cast<int>(std::clamp(left, decltype(left){0}, decltype(left){INT_MAX}));
-}
-
 int own_loop(support::command_line arguments) {
     if (!arguments.next()) throw support::usage_error("no URL");
     if (arguments.is("--help")) {
@@ -124,7 +116,7 @@ int own_loop(support::command_line arguments) {
             continue;
         }
         std::array<pollfd, 2> polled{{{socket.get(), POLLIN, 0}, {STDIN_FILENO, POLLIN, 0}}};
-        if (::poll(polled.data(), polled.size(), milliseconds_until(task.until)) < 0) continue;
+        if (::poll(polled.data(), polled.size(), support::milliseconds_until(task.until)) < 0) continue;
         if (polled[0].revents != 0) read(socket, reader, source);
         if (polled[1].revents != 0) obey(source);
     }

@@ -72,7 +72,8 @@ public:
           address_(loopback_address(run.options.events)),
           request_{.url = run.options.events, .headers = {{"Accept", std::string(sse::media_type)}}} {}
 
-    // They are to connect, and have seen `last` events, of those that are published.
+    // Makes `number` subscribers, which have seen the first `last` of the `published` events. They connect by and
+    // by, as `connect_waiting` is called.
     void invite(std::size_t number, const std::string& id, std::uint64_t last, std::uint64_t published) {
         subscribers_ = std::vector<subscriber>(number);
         run_.progress = progress(number);

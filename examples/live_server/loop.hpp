@@ -22,6 +22,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <new>
+#include <optional>
 #include <random>
 #include <set>
 #include <string>
@@ -158,20 +159,18 @@ private:
 
     // Returns how many bytes have been sent: 0 if the socket takes no more, or the client has gone.
     std::size_t send(client& peer, std::string_view bytes) {
-        const auto size = ::send(peer.socket.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+        const std::optional<std::size_t> size = support::send(peer.socket, bytes);
         count(server_.figures.sends);
-        if (size > 0) return static_cast<std::size_t>(size);
-        support::would_block() ? set_blocked(peer, true) : remove(peer);
-        return 0;
+        if (!size) remove(peer);
+        else if (*size == 0) set_blocked(peer, true);
+        return size.value_or(0);
     }
 
     void read(client& peer) {
-        const auto size = ::recv(peer.socket.get(), received_.data(), received_.size(), 0);
-        if (size < 0 && support::would_block()) return;
+        const std::optional<std::string_view> bytes = support::receive(peer.socket, received_);
         // A client that has ended its side has left: browsers and curl close a stream so.
-        if (size <= 0) return remove(peer);
-        const std::string_view bytes(received_.data(), static_cast<std::size_t>(size));
-        if (peer.http && !peer.http->is_over) process(peer, bytes);
+        if (!bytes) return remove(peer);
+        if (!bytes->empty() && peer.http && !peer.http->is_over) process(peer, *bytes);
     }
 
     void process(client& peer, std::string_view bytes) {

@@ -34,7 +34,7 @@ inline std::string name_of(const descriptor& listener) {
     sockaddr_storage address{};
     socklen_t size = sizeof address;
     if (::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0)
-        support::throw_errno("getsockname");
+        throw_errno("getsockname");
     return name_of(address, size);
 }
 
@@ -77,8 +77,7 @@ extern "C" inline void stop(int) {
 // Can be read once the program is to stop.
 inline descriptor stop_on_signals() {
     std::array<int, 2> ends{};
-    if (::pipe2(ends.data(), O_NONBLOCK | O_CLOEXEC) != 0)
-        support::throw_errno("pipe2");
+    if (::pipe2(ends.data(), O_NONBLOCK | O_CLOEXEC) != 0) throw_errno("pipe2");
     stop_end = ends[1];  // for as long as the program runs
     struct sigaction action {};
     action.sa_handler = stop;

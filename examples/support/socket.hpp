@@ -62,7 +62,7 @@ inline std::optional<std::size_t> send(const descriptor& socket, std::string_vie
     return would_block() ? std::optional(std::size_t{0}) : std::nullopt;
 }
 
-// To what the system allows at most. If that fails, it stays as it is.
+// Raises the limit of descriptors as far as the system allows. If that fails, the limit stays as it is.
 inline void raise_descriptor_limit() noexcept {
     rlimit limit{};
     if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
@@ -70,7 +70,8 @@ inline void raise_descriptor_limit() noexcept {
     static_cast<void>(::setrlimit(RLIMIT_NOFILE, &limit));
 }
 
-// How many more may be opened. Only inherited ones can have large numbers: of these the first thousand count.
+// How many descriptors may still be opened. Those in use are counted up to number 1023: only inherited ones can
+// have larger numbers.
 inline std::size_t free_descriptors() noexcept {
     rlimit limit{};
     if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
