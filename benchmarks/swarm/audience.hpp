@@ -226,7 +226,7 @@ private:
             return false;
         }
         run_.now = clock_now();
-        std::string_view bytes(run_.room.data(), static_cast<std::size_t>(received));
+        const std::string_view bytes(run_.room.data(), static_cast<std::size_t>(received));
         const bool is_full = bytes.size() == run_.room.size();
         take_response(which, bytes);
         return is_full;

@@ -70,7 +70,7 @@ struct settings {
 
 inline enum mode parse_mode(std::string_view name) {
     constexpr std::array<std::string_view, 5> names{"lockstep", "full", "rate", "hold", "catchup"};
-    const auto found = std::find(names.begin(), names.end(), name);
+    const auto* const found = std::find(names.begin(), names.end(), name);
     if (found == names.end()) throw support::usage_error(fmt::format("there is no mode '{}'", name));
     return static_cast<enum mode>(found - names.begin());
 }
