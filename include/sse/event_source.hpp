@@ -13,6 +13,7 @@
 #include "event.hpp"
 #include "http.hpp"
 #include "parser.hpp"
+#include "url.hpp"
 
 #include <array>
 #include <cassert>

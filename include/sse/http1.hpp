@@ -8,6 +8,7 @@
 #include "detail/sink.hpp"
 #include "error.hpp"
 #include "http.hpp"
+#include "url.hpp"
 
 #include <array>
 #include <charconv>

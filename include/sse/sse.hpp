@@ -15,4 +15,5 @@
 #include "line.hpp"
 #include "parser.hpp"
 #include "session.hpp"
+#include "url.hpp"
 #include "version.hpp"

@@ -1,5 +1,5 @@
 // expect: will be destroyed at the end of the full-expression
-#include <sse/http.hpp>
+#include <sse/url.hpp>
 
 #include <string>
 #include <string_view>
