@@ -67,9 +67,7 @@ inline void set_header(headers& fields, std::string_view name, std::string_view 
 /// \spec RFC 9110, section 5.1 and 5.5
 constexpr error check_header(std::string_view name, std::string_view value) noexcept {
     if (!detail::is_token(name)) return errc::header_name_invalid;
-    for (const char byte : value) {
-        if (detail::is_control(byte) && byte != '\t') return errc::header_value_invalid;
-    }
+    if (detail::has_control(value)) return errc::header_value_invalid;
     return {};
 }
 

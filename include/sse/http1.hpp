@@ -4,7 +4,11 @@
 //     for (sse::http_part part; (part = reader.next(bytes)) != sse::http_part::none;) …
 #pragma once
 
+#include "detail/ascii.hpp"
+#include "detail/body_framing.hpp"
+#include "detail/head_lines.hpp"
 #include "detail/macros.hpp"
+#include "detail/message_checks.hpp"
 #include "detail/sink.hpp"
 #include "error.hpp"
 #include "http.hpp"
@@ -42,186 +46,12 @@ enum class http_part : unsigned char {
 
 namespace detail {
 
-constexpr bool has_control(std::string_view text) noexcept { return bool(check_header("-", text)); }
-
-/// Besides what no URL can hold, no fragment: where such a target comes through, two servers on its way may
-/// take it for two different ones.
-/// \spec RFC 9112, section 3.2
-constexpr bool is_target(std::string_view text) noexcept {
-    for (const char byte : text) {
-        if (is_control(byte) || byte == ' ' || byte == '#') return false;
-    }
-    return !text.empty();
-}
-
-/// Calls `use(element)` for each element of a list. Fields of one name are one list, joined by commas.
-/// \spec RFC 9110, section 5.3 and 5.6.1
-template <class Use>
-void for_each_element(const headers& fields, std::string_view name, Use use) {
-    for (const header& field : fields) {
-        if (!equal_ignoring_case(field.name, name)) continue;
-        std::string_view rest = field.value;
-        for (;;) {
-            const std::size_t size = rest.find(',');
-            use(trim(rest.substr(0, size)));
-            if (size == std::string_view::npos) break;
-            rest.remove_prefix(size + 1);
-        }
-    }
-}
-
-/// \return the x of HTTP/1.x; -1 where it is none
-/// \spec RFC 9112, section 2.3
-constexpr int minor_version(std::string_view text) noexcept {
-    const bool is_version = text.size() == 8 && text.starts_with("HTTP/1.") && is_digit(text.back());
-    return is_version ? text.back() - '0' : -1;
-}
-
-/// Whether the sender would keep the connection.
-/// \spec RFC 9112, section 9.3
-inline bool persists(int minor_version, const headers& fields) {
-    bool close = false;
-    bool keep_alive = false;
-    for_each_element(fields, "Connection", [&](std::string_view option) {
-        close = close || equal_ignoring_case(option, "close");
-        keep_alive = keep_alive || equal_ignoring_case(option, "keep-alive");
-    });
-    return !close && (minor_version > 0 || keep_alive);
-}
-
-/// What the fields of a head say of where its body ends. Neither: nothing.
-struct body_framing {
-    bool chunked = false;
-    std::optional<std::uint64_t> length{};
-};
-
-/// Whoever stands between may have believed the other of two contradicting fields, and so taken for the body
-/// what here would be the next message. Hence nothing is guessed.
+/// What the readers of requests and of responses share: everything except the start line and the meaning of a
+/// head's fields for its body.
 ///
-/// \return `errc::http_framing`, `errc::http_unsupported`
-/// \spec RFC 9112, section 6.3
-inline result<body_framing> find_framing(int minor_version, const headers& fields) {
-    body_framing found;
-    bool coded = false;
-    bool only_chunked = true;
-    for_each_element(fields, "Transfer-Encoding", [&](std::string_view coding) {
-        only_chunked = !coded && equal_ignoring_case(coding, "chunked");
-        coded = true;
-    });
-    bool contradictory = false;
-    for_each_element(fields, "Content-Length", [&](std::string_view digits) {
-        std::uint64_t length = 0;
-        const char* const last = digits.data() + digits.size();
-        const auto [parsed_to, failure] = std::from_chars(digits.data(), last, length);
-        const bool valid = failure == std::errc() && parsed_to == last;
-        // The same length may be there twice: section 8.6 of RFC 9110.
-        contradictory = contradictory || !valid || length != found.length.value_or(length);
-        found.length = length;
-    });
-    if (coded && (found.length || minor_version == 0)) contradictory = true;  // section 6.1
-    if (contradictory) return errc::http_framing;
-    if (!only_chunked) return errc::http_unsupported;
-    found.chunked = coded;
-    return found;
-}
-
-/// Reads the lines of a head, out of chunks of any size. A line that lies in one chunk is not copied.
-class head_lines {
-public:
-    explicit head_lines(const http1_options& options) noexcept : options_(options) {}
-
-    /// Takes a line and its end off the front of `bytes`; or all of them, where its end has not come.
-    ///
-    /// \return the line, without its end, if it is complete. It lives until the next call, and as long as the
-    ///         bytes. Nothing otherwise: `error()` may say why.
-    /// \spec RFC 9112, section 2.2: a recipient may take a single LF for a line's end. A CR elsewhere is
-    ///       invalid, which is for the line's grammar to say.
-    std::optional<std::string_view> take_line(std::string_view& bytes) {
-        std::optional<std::string_view> line = take_to_lf(bytes);
-        if (line && line->ends_with('\r')) line->remove_suffix(1);
-        return line;
-    }
-
-    /// The same for a line of the chunked coding. It ends with CR LF alone: where two recipients differ on
-    /// whether a LF ends it, they differ on where the message does.
-    ///
-    /// \spec RFC 9112, section 7.1
-    std::optional<std::string_view> take_chunk_line(std::string_view& bytes) {
-        std::optional<std::string_view> line = take_to_lf(bytes);
-        if (!line) return std::nullopt;
-        if (!line->ends_with('\r')) {
-            error_ = errc::http_malformed;
-            return std::nullopt;
-        }
-        line->remove_suffix(1);
-        return line;
-    }
-
-    /// Why there is no line to take, until `reset()`.
-    sse::error error() const noexcept { return error_; }
-
-    /// What follows is bounded anew.
-    void restore_room() noexcept { room_ = options_.max_head_bytes; }
-
-    /// Reads a line that is not empty: a field, or where `folds` the rest of the one before it.
-    /// \spec RFC 9112, section 5
-    sse::error add_field(std::string_view line, headers& fields, bool folds) const {
-        if (line.starts_with(' ') || line.starts_with('\t')) {
-            // Each fold is replaced by a space, as section 5.2 has a user agent do; a server may refuse it.
-            // There is none before the first field: section 2.2.
-            const std::string_view rest = trim(line);
-            if (!folds || fields.empty() || has_control(rest)) return errc::http_malformed;
-            std::string& value = fields.back().value;
-            if (!value.empty() && !rest.empty()) value += ' ';
-            value += rest;
-            return {};
-        }
-        const std::size_t colon = line.find(':');
-        if (colon == std::string_view::npos) return errc::http_malformed;
-        const std::string_view name = line.substr(0, colon);  // a space behind it is no token: section 5.1
-        const std::string_view value = trim(line.substr(colon + 1));
-        if (check_header(name, value)) return errc::http_malformed;
-        if (fields.size() >= options_.max_headers) return errc::http_head_too_large;
-        fields.push_back({std::string(name), std::string(value)});
-        return {};
-    }
-
-    /// Whether a line has begun whose end has not come: asked when there was no line to take.
-    bool is_within_line() const noexcept { return !part_.empty(); }
-
-    void reset() noexcept {
-        part_.clear();
-        restore_room();
-        error_ = {};
-    }
-
-private:
-    std::optional<std::string_view> take_to_lf(std::string_view& bytes) {
-        if (complete_) part_.clear();
-        const std::size_t size = bytes.find('\n');  // looked for in each byte once
-        complete_ = size != std::string_view::npos;
-        std::string_view line = bytes.substr(0, complete_ ? size + 1 : size);
-        if (line.size() > room_) {
-            error_ = errc::http_head_too_large;
-            return std::nullopt;
-        }
-        room_ -= line.size();
-        bytes.remove_prefix(line.size());
-        if (!complete_ || !part_.empty()) line = part_.append(line);
-        if (!complete_) return std::nullopt;
-        line.remove_suffix(1);
-        return line;
-    }
-
-    http1_options options_;
-    std::size_t room_ = options_.max_head_bytes;
-    std::string part_{};  // of a line that did not lie in one chunk
-    sse::error error_{};
-    bool complete_ = false;
-};
-
-/// What readers of requests and of responses have in common: all but their start lines, and what the fields
-/// of a head mean for its body.
+/// A message goes through the states below from top to bottom, except that of the five kinds of body it takes
+/// one, that a chunk's line leads to its data or to the trailers, and that a body of no bytes leads to `end`.
+/// An error stops the machine in its state, until `begin()`.
 class message_reader {
 protected:
     enum class state : unsigned char {
@@ -229,20 +59,34 @@ protected:
         fields,
         sized_body,    // left_ bytes, not none
         unsized_body,  // to the end of the connection
-        chunk_line,
+        chunk_line,    // the size of a chunk
         chunk_data,    // left_ bytes, not none
-        chunk_cr,      // behind them
+        chunk_cr,      // the line end after them
         chunk_lf,
-        trailers,      // skipped
-        end,           // to be told
-        over,          // and told
+        trailers,  // which nobody is told
+        end,       // the caller has yet to be told
+        over,      // the caller has been told
     };
 
-    message_reader(const http1_options& options, bool folds) noexcept : lines_(options), folds_(folds) {}
+    head_lines lines_;
+    state state_ = state::start_line;
+    sse::error error_{};
+    int minor_version_ = 0;    // the x of HTTP/1.x, once the start line has been read
+    std::string_view body_{};  // what was taken last of the body
 
-    /// Takes a line of the head, if that is not complete.
+private:
+    headers trailers_{};
+    unsigned long long left_ = 0;  // of the body, or of the chunk
+    bool folds_;                   // a field may go on in the next line
+    bool keep_alive_ = false;      // both sides keep the connection after this message
+
+protected:
+    message_reader(const http1_options& options, bool folds) noexcept
+        : lines_({.max_bytes = options.max_head_bytes, .max_fields = options.max_headers}), folds_(folds) {}
+
+    /// Takes a line of the head, unless the head is complete.
     ///
-    /// \return the line, if there is one to be read
+    /// \return the line, if it is complete
     std::optional<std::string_view> take_head_line(std::string_view& bytes) {
         const bool in_head = state_ == state::start_line || state_ == state::fields;
         if (!in_head || error_) return std::nullopt;
@@ -255,7 +99,7 @@ protected:
         return lines_.add_field(line, fields, folds_);
     }
 
-    /// The head is complete: what follows has to end so.
+    /// The head is complete, and the body has this framing.
     void begin_body(const body_framing& framing, const headers& fields) {
         const bool ends_by_itself = framing.chunked || framing.length;
         keep_alive_ = ends_by_itself && persists(minor_version_, fields);
@@ -266,7 +110,7 @@ protected:
         lines_.restore_room();
     }
 
-    /// Takes what follows the head, if that is complete.
+    /// Takes what follows the head, once the head is complete.
     http_part take_body_part(std::string_view& bytes) {
         while (!error_) {
             switch (state_) {
@@ -299,7 +143,7 @@ protected:
         return http_part::none;
     }
 
-    /// The connection has ended, which is an error in the midst of a message, and before one that is due.
+    /// The connection has ended. That is an error in the middle of a message, and before a message that is due.
     http_part take_end(bool is_due) noexcept {
         keep_alive_ = false;
         if (error_ || state_ == state::over) return http_part::none;
@@ -313,18 +157,12 @@ protected:
     void begin() noexcept {
         lines_.reset();
         state_ = state::start_line;
-        headers().swap(trailers_);  // `= {}` would keep their room
+        headers().swap(trailers_);  // `= {}` would keep their memory
         body_ = {};
         error_ = {};
     }
 
     bool may_go_on() const noexcept { return keep_alive_ && state_ == state::over; }
-
-    head_lines lines_;
-    std::string_view body_{};
-    sse::error error_{};
-    int minor_version_ = 0;
-    state state_ = state::start_line;
 
 private:
     http_part take_body(std::string_view& bytes, state after_it) noexcept {
@@ -350,8 +188,8 @@ private:
 
     ///     chunk-size [ chunk-ext ] CRLF
     ///
-    /// An extension that is not understood is ignored: section 7.1.1. None is. Some servers pad the size with
-    /// spaces.
+    /// Section 7.1.1: a recipient ignores extensions that it does not understand. This one understands none.
+    /// Some servers pad the size with spaces.
     /// \spec RFC 9112, section 7.1
     sse::error read_chunk_line(std::string_view line) noexcept {
         const auto [size_end, failure] = std::from_chars(line.data(), line.data() + line.size(), left_, 16);
@@ -363,9 +201,9 @@ private:
         return {};
     }
 
-    /// Takes a byte, which has to be this one.
+    /// Takes one byte, which must be the expected one.
     ///
-    /// \return whether it was there and was
+    /// \return whether there was a byte and it was that one
     bool take_byte(std::string_view& bytes, char expected, state after_it) noexcept {
         if (bytes.empty()) return false;
         if (bytes.front() != expected) {
@@ -376,11 +214,6 @@ private:
         state_ = after_it;
         return true;
     }
-
-    headers trailers_{};           // which nobody is told
-    unsigned long long left_ = 0;  // of the body, or of the chunk
-    bool folds_;
-    bool keep_alive_ = false;
 };
 
 }  // namespace detail
@@ -658,44 +491,9 @@ void put_parts(Output& output, const Parts&... parts) {
     (output.put(parts), ...);
 }
 
-inline error check_headers(const headers& fields) noexcept {
-    for (const header& field : fields) {
-        if (const error refused = check_header(field.name, field.value)) return refused;
-    }
-    return {};
-}
-
-inline error check(const request& request) noexcept {
-    const sse::url& url = request.url;
-    if (!is_token(request.method)) return errc::method_invalid;
-    if (!url.target.starts_with('/') || !is_target(url.target)) return errc::url_invalid;
-    if (!is_host_name(url.host) && !is_bracketed_address(url.host)) return errc::url_host_invalid;
-    if (url.port == 0) return errc::url_port_invalid;
-    return check_headers(request.headers);
-}
-
-inline error check(const response& response) noexcept {
-    const bool is_status = response.status >= 100 && response.status <= 999;
-    if (!is_status || has_control(response.reason)) return errc::http_malformed;
-    return check_headers(response.headers);
-}
-
-/// The fields of a request that write_request() has its own mind about.
-constexpr bool is_written_apart(std::string_view name) noexcept {
-    return equal_ignoring_case(name, "Host") || equal_ignoring_case(name, "Content-Length") ||
-           equal_ignoring_case(name, "Transfer-Encoding");
-}
-
 inline std::string to_hex(std::size_t value) {
     std::array<char, 2 * sizeof(value)> digits{};
     return {digits.data(), std::to_chars(digits.data(), digits.data() + digits.size(), value, 16).ptr};
-}
-
-/// Whether a request says how long its body is, be it empty: if the method gives a body a meaning.
-/// \spec RFC 9110, section 8.6
-inline bool has_content(const request& request) noexcept {
-    const std::string_view method = request.method;
-    return !request.body.empty() || method == "POST" || method == "PUT" || method == "PATCH";
 }
 
 }  // namespace detail

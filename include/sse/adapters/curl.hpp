@@ -5,10 +5,14 @@
 //     sse::curl::run(source);
 #pragma once
 
+#include "../detail/ascii.hpp"
+#include "../detail/head_lines.hpp"
+#include "../detail/message_checks.hpp"
 #include "../error.hpp"
 #include "../event_source.hpp"
 #include "../http.hpp"
 #include "../http1.hpp"
+#include "../url.hpp"
 #include "run_control.hpp"
 
 #include <algorithm>
@@ -148,7 +152,10 @@ inline void check(CURLMcode code) {
 class transfer {
 public:
     transfer(event_source& source, const run_options& options, const sse::detail::controlled_run& running)
-        : source_(source), options_(options), running_(running), lines_(options.limits) {
+        : source_(source),
+          options_(options),
+          running_(running),
+          lines_({.max_bytes = options.limits.max_head_bytes, .max_fields = options.limits.max_headers}) {
         static const CURLcode initialised = ::curl_global_init(CURL_GLOBAL_DEFAULT);
         if (initialised != CURLE_OK) throw std::system_error(initialised, category(), "curl_global_init");
         multi_.reset(check(::curl_multi_init()));

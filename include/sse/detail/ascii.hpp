@@ -20,9 +20,18 @@ constexpr bool is_hex_digit(char byte) noexcept {
     return is_digit(byte) || (to_lower(byte) >= 'a' && to_lower(byte) <= 'f');
 }
 
-/// No URL and no field's value may hold one, except that a value may hold a tab.
+/// No URL and no field's value may hold one; see `has_control` for the tab.
 constexpr bool is_control(char byte) noexcept {
     return static_cast<unsigned char>(byte) < 0x20 || byte == 0x7F;
+}
+
+/// Whether a text holds a control character that may not stand in a field's value: any but the tab.
+/// \spec RFC 9110, section 5.5
+constexpr bool has_control(std::string_view text) noexcept {
+    for (const char byte : text) {
+        if (is_control(byte) && byte != '\t') return true;
+    }
+    return false;
 }
 
 /// \spec RFC 9110, section 5.6.2
