@@ -4,6 +4,7 @@
 //     const sse::milliseconds pause = backoff.next(random(), {.open_for = 90s});
 #pragma once
 
+#include "detail/saturating.hpp"
 #include "event.hpp"
 
 #include <cstdint>
@@ -62,7 +63,7 @@ public:
         const std::int64_t max = added();
         const auto values = static_cast<std::uint64_t>(max) + 1;
         const auto jitter = static_cast<std::int64_t>(random % values);
-        return milliseconds(waited > INT64_MAX - jitter ? INT64_MAX : waited + jitter);
+        return milliseconds(detail::add_saturating(waited, jitter));
     }
 
     /// How many attempts in a row have failed.

@@ -9,6 +9,7 @@
 #include "detail/macros.hpp"
 #include "detail/segment.hpp"
 #include "detail/sip_hash.hpp"
+#include "detail/split_mix.hpp"
 #include "encoder.hpp"
 #include "error.hpp"
 #include "event.hpp"
@@ -400,10 +401,7 @@ private:
         const auto up = std::chrono::steady_clock::now().time_since_epoch().count();
         auto value = static_cast<std::uint64_t>(now);
         value ^= static_cast<std::uint64_t>(up) << 20;
-        value += 0x9E3779B97F4A7C15 * ++count;
-        value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9;
-        value = (value ^ (value >> 27)) * 0x94D049BB133111EB;
-        return value ^ (value >> 31);
+        return split_mix(value + split_mix_step * ++count);
     }
 
     static bool has_own_id(const message& message) noexcept { return message.id && !message.id->empty(); }

@@ -6,6 +6,7 @@
 
 #include "channel.hpp"
 #include "detail/after.hpp"
+#include "detail/saturating.hpp"
 #include "encoder.hpp"
 #include "event.hpp"
 
@@ -197,7 +198,7 @@ public:
         const auto spread = static_cast<std::uint64_t>(at_least_none(options_->max_drain_jitter));
         const auto added = static_cast<std::int64_t>(random % (spread + 1));
         const std::int64_t base = at_least_none(options_->drain_retry);
-        retry_ = milliseconds(base > INT64_MAX - added ? INT64_MAX : base + added);
+        retry_ = milliseconds(detail::add_saturating(base, added));
         drain_until_ = detail::after(now, options_->drain_timeout);
     }
 

@@ -3,6 +3,7 @@
 
 #include "../error.hpp"
 #include "bytes.hpp"
+#include "saturating.hpp"
 
 #include <array>
 #include <concepts>
@@ -203,9 +204,7 @@ private:
 /// Only counts what is put.
 struct counter {
     std::size_t size = 0;
-    constexpr void put(std::string_view bytes) noexcept {
-        size = bytes.size() > SIZE_MAX - size ? SIZE_MAX : size + bytes.size();
-    }
+    constexpr void put(std::string_view bytes) noexcept { size = add_saturating(size, bytes.size()); }
 };
 
 /// Puts into a span, off whose front it takes what it fills. Bytes that do not fit are left out.
