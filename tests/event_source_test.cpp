@@ -202,6 +202,10 @@ TEST_CASE("each input is of use in the states where it makes sense, and is ignor
         it.connect_and_accept();
         go_on(it);
     };
+    const auto redirect = [&](client& it) {
+        request(it);
+        it.answer(302, {{"Location", "/x"}});
+    };
     const auto close = [](client& it) { it.source.close(); };
     const auto nothing = [](client&) {};
     struct state {
@@ -215,6 +219,7 @@ TEST_CASE("each input is of use in the states where it makes sense, and is ignor
         {"waiting", wait, event_source::step::wait, sse::ready_state::connecting},
         {"requesting", request, event_source::step::read, sse::ready_state::connecting},
         {"open", open, event_source::step::read, sse::ready_state::open},
+        {"redirected", redirect, event_source::step::connect, sse::ready_state::connecting},
         {"closed", close, event_source::step::finished, sse::ready_state::closed},
     };
     struct input {
@@ -223,25 +228,41 @@ TEST_CASE("each input is of use in the states where it makes sense, and is ignor
         std::vector<const char*> lead_to;  // from each state in turn
     };
     const std::vector<input> inputs = {
-        {"accepted", [](client& it) { it.accept(); }, {"ready", "waiting", "open", "open", "closed"}},
+        {"accepted",
+         [](client& it) { it.accept(); },
+         {"ready", "waiting", "open", "open", "redirected", "closed"}},
         {"redirected",
          [](client& it) {
              it.answer(302, {{"Location", "/x"}});
          },
-         {"ready", "waiting", "ready", "open", "closed"}},
-        {"no content", [](client& it) { it.answer(204); }, {"ready", "waiting", "closed", "open", "closed"}},
-        {"refused", [](client& it) { it.answer(404); }, {"ready", "waiting", "closed", "open", "closed"}},
+         {"ready", "waiting", "redirected", "open", "redirected", "closed"}},
+        {"no content",
+         [](client& it) { it.answer(204); },
+         {"ready", "waiting", "closed", "open", "redirected", "closed"}},
+        {"refused",
+         [](client& it) { it.answer(404); },
+         {"ready", "waiting", "closed", "open", "redirected", "closed"}},
         {"bytes",
          [](client& it) { it.send("data: x\n\n"); },
-         {"ready", "waiting", "requesting", "open", "closed"}},
-        {"end", [](client& it) { it.end(); }, {"ready", "waiting", "waiting", "waiting", "closed"}},
-        {"error", [](client& it) { it.refuse(); }, {"ready", "waiting", "waiting", "waiting", "closed"}},
+         {"ready", "waiting", "requesting", "open", "redirected", "closed"}},
+        {"end",
+         [](client& it) { it.end(); },
+         {"ready", "waiting", "waiting", "waiting", "redirected", "closed"}},
+        {"error",
+         [](client& it) { it.refuse(); },
+         {"ready", "waiting", "waiting", "waiting", "redirected", "closed"}},
         {"fatal error",
          [](client& it) { it.source.handle_fatal_error(sse::errc::tls_unavailable); },
-         {"ready", "waiting", "closed", "closed", "closed"}},
-        {"time", [](client& it) { it.now += 1h; }, {"ready", "ready", "waiting", "open", "closed"}},
-        {"close", [](client& it) { it.source.close(); }, {"closed", "closed", "closed", "closed", "closed"}},
-        {"restart", [](client& it) { it.source.restart(); }, {"ready", "ready", "ready", "ready", "ready"}},
+         {"ready", "waiting", "closed", "closed", "redirected", "closed"}},
+        {"time",
+         [](client& it) { it.now += 1h; },
+         {"ready", "ready", "waiting", "open", "redirected", "closed"}},
+        {"close",
+         [](client& it) { it.source.close(); },
+         {"closed", "closed", "closed", "closed", "closed", "closed"}},
+        {"restart",
+         [](client& it) { it.source.restart(); },
+         {"ready", "ready", "ready", "ready", "ready", "ready"}},
     };
     for (const input& each : inputs) {
         for (std::size_t from = 0; from < states.size(); ++from) {
@@ -258,8 +279,13 @@ TEST_CASE("each input is of use in the states where it makes sense, and is ignor
                 return state.name == std::string_view(each.lead_to[from]);
             });
             REQUIRE(to != states.end());
-            CHECK(it.source.next(it.now).step == to->step);
+            const event_source::task task = it.source.next(it.now);
+            CHECK(task.step == to->step);
             CHECK(it.source.ready_state() == to->ready_state);
+            if (task.step == event_source::step::connect) {
+                const bool is_redirected = to->name == std::string_view("redirected");
+                CHECK(task.request->url.target == (is_redirected ? "/x" : "/stream"));
+            }
             const bool is_quiet = std::string_view(each.name) == "close" ||
                                   std::string_view(each.name) == "restart" ||
                                   std::string_view(each.name) == "redirected" ||
@@ -275,15 +301,16 @@ TEST_CASE("the table of transitions has no way but those") {
     using sse::detail::next_state;
     using enum sse::detail::event_source_state;
     using enum sse::detail::event_source_input;
-    for (const auto from : {waiting, ready, requesting, open, sse::detail::event_source_state::closed}) {
+    for (const auto from :
+         {waiting, ready, redirected, requesting, open, sse::detail::event_source_state::closed}) {
         CAPTURE(static_cast<int>(from));
         const bool is_closed = from == sse::detail::event_source_state::closed;
         CHECK(next_state(from, restart) == ready);
         CHECK(next_state(from, over) == sse::detail::event_source_state::closed);
         CHECK(next_state(from, sse::detail::event_source_input::time) == (from == waiting ? ready : from));
-        CHECK(next_state(from, sent) == (from == ready ? requesting : from));
+        CHECK(next_state(from, sent) == (from == ready || from == redirected ? requesting : from));
         CHECK(next_state(from, accepted) == (from == requesting ? open : from));
-        CHECK(next_state(from, redirect) == (from == requesting ? ready : from));
+        CHECK(next_state(from, redirect) == (from == requesting ? redirected : from));
         CHECK(next_state(from, lost) == (from == requesting || from == open ? waiting : from));
         CHECK((is_closed || next_state(from, lost) != sse::detail::event_source_state::closed));
     }
@@ -593,88 +620,6 @@ TEST_CASE("credentials and secrets stay with their origin") {
         it.refuse();
         CHECK(value_of(it.connect(), "Authorization") == "a");  // but not from the next attempt
     }
-}
-
-TEST_CASE("the usual names of secrets are known, in any case, and those of other headers are no secrets") {
-    const strings secret = {"Authorization",
-                            "Proxy-Authorization",
-                            "X-Forwarded-Authorization",
-                            "Authentication",
-                            "X-Auth",
-                            "Cookie",
-                            "Host",
-                            "X-API-Key",
-                            "Api-Key",
-                            "apikey",
-                            "X-Api-Token",
-                            "X-Api-Secret",
-                            "X-Auth-Token",
-                            "X-Auth-Key",
-                            "X-Access-Token",
-                            "X-Access-Key",
-                            "Access-Token",
-                            "Token",
-                            "X-Token",
-                            "X-Session-Token",
-                            "X-Session-Id",
-                            "Mcp-Session-Id",
-                            "X-CSRF-Token",
-                            "X-XSRF-TOKEN",
-                            "X-CSRFToken",
-                            "X-Goog-Api-Key",
-                            "x-amz-security-token",
-                            "x-amz-signature",
-                            "X-Vault-Token",
-                            "Private-Token",
-                            "Job-Token",
-                            "X-Gitlab-Token",
-                            "X-Functions-Key",
-                            "Ocp-Apim-Subscription-Key",
-                            "X-Shopify-Access-Token",
-                            "xi-api-key",
-                            "X-RapidAPI-Key",
-                            "X-Subject-Token",
-                            "DD-API-KEY",
-                            "DD-APPLICATION-KEY",
-                            "CF-Access-Client-Secret",
-                            "X-MBX-APIKEY",
-                            "X-Hasura-Admin-Secret",
-                            "X-Password",
-                            "X-JWT",
-                            "X-Client-Credential",
-                            "X-Credentials",
-                            "X-Session",
-                            "X-CSRF",
-                            "X-XSRF"};
-    sse::event_source_options options;
-    for (const std::string& name : secret) options.headers.push_back({name, "secret"});
-    const strings plain = {"Accept",        "Accept-Language", "Cache-Control", "Content-Type",
-                           "Last-Event-ID", "Origin",          "Referer",       "User-Agent",
-                           "X-Request-Id",  "X-Keys",          "X-Tokens-Max",  "Authority",
-                           "key-id"};
-    for (const std::string& name : plain) options.headers.push_back({name, "plain"});
-    client it(std::move(options));
-    REQUIRE(it.connect() != nullptr);
-    it.answer(307, {{"Location", "/same"}});
-    const sse::request* request = it.connect();
-    for (const std::string& name : secret) CHECK(value_of(request, name) == "secret");
-    it.answer(307, {{"Location", "http://a.example:81/"}});
-    request = it.connect();
-    for (const std::string& name : secret) {
-        CAPTURE(name);
-        CHECK(sse::is_secret_header(name));
-        CHECK(value_of(request, name) == "(none)");
-        std::string upper;
-        for (const char byte : name)
-            upper += static_cast<char>(byte >= 'a' && byte <= 'z' ? byte - 'a' + 'A' : byte);
-        CHECK(sse::is_secret_header(upper));
-    }
-    for (const std::string& name : plain) {
-        CAPTURE(name);
-        CHECK_FALSE(sse::is_secret_header(name));
-        CHECK(value_of(request, name) == "plain");
-    }
-    CHECK_FALSE(sse::is_secret_header(""));
 }
 
 TEST_CASE("a POST keeps its body where the redirect says so, and else becomes a GET") {

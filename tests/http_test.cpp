@@ -330,6 +330,78 @@ TEST_CASE("a field's value holds no control character but the tab: each byte, at
     CHECK(sse::check_header(" ", "\n") == errc::header_name_invalid);  // the name comes first
 }
 
+TEST_CASE("the usual names of secrets are known, in any case, and those of other headers are no secrets") {
+    constexpr std::string_view secret[] = {"Authorization",
+                                           "Proxy-Authorization",
+                                           "X-Forwarded-Authorization",
+                                           "Authentication",
+                                           "X-Auth",
+                                           "Cookie",
+                                           "Host",
+                                           "X-API-Key",
+                                           "Api-Key",
+                                           "apikey",
+                                           "X-Api-Token",
+                                           "X-Api-Secret",
+                                           "X-Auth-Token",
+                                           "X-Auth-Key",
+                                           "X-Access-Token",
+                                           "X-Access-Key",
+                                           "Access-Token",
+                                           "Token",
+                                           "X-Token",
+                                           "X-Session-Token",
+                                           "X-Session-Id",
+                                           "Mcp-Session-Id",
+                                           "X-CSRF-Token",
+                                           "X-XSRF-TOKEN",
+                                           "X-CSRFToken",
+                                           "X-Goog-Api-Key",
+                                           "x-amz-security-token",
+                                           "x-amz-signature",
+                                           "X-Vault-Token",
+                                           "Private-Token",
+                                           "Job-Token",
+                                           "X-Gitlab-Token",
+                                           "X-Functions-Key",
+                                           "Ocp-Apim-Subscription-Key",
+                                           "X-Shopify-Access-Token",
+                                           "xi-api-key",
+                                           "X-RapidAPI-Key",
+                                           "X-Subject-Token",
+                                           "DD-API-KEY",
+                                           "DD-APPLICATION-KEY",
+                                           "CF-Access-Client-Secret",
+                                           "X-MBX-APIKEY",
+                                           "X-Hasura-Admin-Secret",
+                                           "X-Password",
+                                           "X-JWT",
+                                           "X-Client-Credential",
+                                           "X-Credentials",
+                                           "X-Session",
+                                           "X-CSRF",
+                                           "X-XSRF"};
+    constexpr std::string_view plain[] = {"Accept",        "Accept-Language", "Cache-Control", "Content-Type",
+                                          "Last-Event-ID", "Origin",          "Referer",       "User-Agent",
+                                          "X-Request-Id",  "X-Keys",          "X-Tokens-Max",  "Authority",
+                                          "key-id"};
+    for (const std::string_view name : secret) {
+        CAPTURE(name);
+        CHECK(sse::is_secret_header(exact_copy(name)));
+        std::string in_capitals;
+        for (const char byte : name) {
+            const std::size_t letter = lower.find(byte);
+            in_capitals += letter == std::string_view::npos ? byte : upper[letter];
+        }
+        CHECK(sse::is_secret_header(in_capitals));
+    }
+    for (const std::string_view name : plain) {
+        CAPTURE(name);
+        CHECK_FALSE(sse::is_secret_header(exact_copy(name)));
+    }
+    CHECK_FALSE(sse::is_secret_header(""));
+}
+
 TEST_CASE("an ID is sent back if no byte of it is a control character and no end of it a space") {
     for (const char byte : all_bytes) {
         CAPTURE(static_cast<int>(byte));

@@ -9,6 +9,8 @@
 #include "detail/after.hpp"
 #include "detail/macros.hpp"
 #include "detail/raise.hpp"
+#include "detail/redirect.hpp"
+#include "detail/split_mix.hpp"
 #include "error.hpp"
 #include "event.hpp"
 #include "http.hpp"
@@ -33,27 +35,6 @@ namespace sse {
 
 /// The browser's three. Waiting to connect again is connecting, too.
 enum class ready_state : unsigned char { connecting = 0, open = 1, closed = 2 };
-
-/// Whether a header is for the origin alone to which it was sent, judged by its name: it is Host, or ends, in
-/// any case, in one of `key`, `token`, `secret`, `password`, `signature`, `auth`, `authorization`,
-/// `authentication`, `credential`, `credentials`, `passphrase`, `assertion`, `cookie`, `csrf`, `xsrf`, `jwt`,
-/// `dpop`, `session`, `session-id` or `sessionid`.
-///
-/// So these are: Authorization, Cookie, Proxy-Authorization, X-API-Key, X-Goog-Api-Key, xi-api-key,
-/// Ocp-Apim-Subscription-Key, X-Functions-Key, X-Auth-Token, X-Amz-Security-Token, X-Vault-Token,
-/// Private-Token, X-CSRF-Token, X-Client-Secret, Mcp-Session-Id. A list of names would always lack one.
-/// The rule also takes a few headers that hold no secret, such as Idempotency-Key.
-constexpr bool is_secret_header(std::string_view name) noexcept {
-    for (const std::string_view end :
-         {"key",        "token",         "secret",         "password",   "signature",
-          "auth",       "authorization", "authentication", "credential", "credentials",
-          "passphrase", "assertion",     "cookie",         "csrf",       "xsrf",
-          "jwt",        "dpop",          "session",        "session-id", "sessionid"}) {
-        if (name.size() < end.size()) continue;
-        if (equal_ignoring_case(name.substr(name.size() - end.size()), end)) return true;
-    }
-    return equal_ignoring_case(name, "Host");
-}
 
 /// Times are written as `5s` or `250ms`. Where the compiler only says that no constructor matches, one of
 /// these has another type than it was given: options that are a variable of their own have it say which.
@@ -129,7 +110,14 @@ struct event_source_options {
 
 namespace detail {
 
-enum class event_source_state : unsigned char { waiting, ready, requesting, open, closed };
+enum class event_source_state : unsigned char {
+    waiting,     ///< for the end of a pause
+    ready,       ///< to make a request
+    redirected,  ///< to send the request that a redirect has made
+    requesting,  ///< for the head of a response
+    open,        ///< reading a stream
+    closed,
+};
 
 enum class event_source_input : unsigned char {
     time,      ///< the pause is over
@@ -142,15 +130,28 @@ enum class event_source_input : unsigned char {
 };
 
 /// Where each input leads from each state. To itself: the input is late, and ignored.
+///
+/// Some of what an event_source holds is not in this table, because it never decides where an input leads:
+/// - that a call of the loop has not returned (`is_called_`): until then no other call has an effect;
+/// - when the state has lasted too long (`deadline_`, which `is_fed_` tells `next` to set): that is then an
+///   input, `time` or `lost`;
+/// - how many redirects and failed attempts there were (`redirects_`, `backoff_`): beyond their limits the
+///   input is `over` instead;
+/// - which of the connections is being read (`connection_`): handlers of an earlier one tell nothing more;
+/// - why the source is closed (`error_`, `saw_terminal_event_`);
+/// - what has become of the first request (`first_request_`), for assertions only.
 inline constexpr auto event_source_transitions = [] {
     using enum event_source_state;
-    return std::array<std::array<event_source_state, 7>, 5>{{
-        // time      sent        accepted    redirect    lost        over    restart
-        {ready, waiting, waiting, waiting, waiting, closed, ready},     // waiting
-        {ready, requesting, ready, ready, ready, closed, ready},        // ready
-        {requesting, requesting, open, ready, waiting, closed, ready},  // requesting
-        {open, open, open, open, waiting, closed, ready},               // open
-        {closed, closed, closed, closed, closed, closed, ready},        // closed
+    return std::array<std::array<event_source_state, 7>, 6>{{
+        // clang-format off
+        // time       sent        accepted    redirect    lost        over    restart
+        {ready,       waiting,    waiting,    waiting,    waiting,    closed, ready},  // waiting
+        {ready,       requesting, ready,      ready,      ready,      closed, ready},  // ready
+        {redirected,  requesting, redirected, redirected, redirected, closed, ready},  // redirected
+        {requesting,  requesting, open,       redirected, waiting,    closed, ready},  // requesting
+        {open,        open,       open,       open,       waiting,    closed, ready},  // open
+        {closed,      closed,     closed,     closed,     closed,     closed, ready},  // closed
+        // clang-format on
     }};
 }();
 
@@ -219,6 +220,59 @@ public:
         std::optional<time_point> until{};      ///< when to ask again at the latest
     };
 
+private:
+    using state = detail::event_source_state;
+    using input = detail::event_source_input;
+
+    /// Inputs about the first request cannot be late, so that the loop's mistakes show: debug builds assert it.
+    enum class first_request : unsigned char {
+        to_come,
+        handed_out,
+        answered,
+        superseded,  // another one has been handed out: anything may be late
+    };
+
+    /// With the type of events that it is for; none: for all.
+    using event_listener = std::pair<std::optional<std::string>, std::function<void(const event_view&)>>;
+
+    // What the caller gave
+    event_source_options options_;
+    sse::url url_{};
+    std::list<event_listener> listeners_{};
+    std::list<std::function<void()>> on_open_{};
+    std::list<std::function<void(const failure&)>> on_error_{};
+    std::list<std::function<void(std::string_view)>> on_comment_{};
+    std::list<std::function<void(milliseconds)>> on_retry_{};
+    std::list<std::function<void(std::string_view)>> on_unsendable_id_{};
+
+    // The state; see the table
+    state state_ = state::ready;
+    bool is_called_ = false;  // by the loop, and that call has not returned
+    bool is_fed_ = false;     // the request was handed out, or the server sent something since `next` was
+                              // called: the next call counts the silence from then
+    bool saw_terminal_event_ = false;
+    first_request first_request_ = first_request::to_come;
+    std::optional<time_point> deadline_{};  // of the state, if it has one; waiting always has
+    std::error_code error_{};               // why it is closed
+    detail::source_run* run_ = nullptr;     // of an adapter that has not returned
+
+    // The attempts
+    sse::backoff backoff_;
+    sse::request request_{};                 // as made by `make_request` and changed by redirects
+    std::uint32_t redirects_ = 0;            // of this request
+    std::optional<time_point> opened_at_{};  // the stream of this attempt, if it came that far
+    std::uint64_t seed_ =
+        reinterpret_cast<std::uintptr_t>(this) ^
+        static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
+
+    // The stream
+    sse::parser parser_{};          // holds memory only while a stream is open
+    std::uint64_t connection_ = 0;  // how many streams have been open and are no longer
+    std::string origin_{};          // of the stream that is open
+    std::string last_event_id_{};   // never longer than `max_last_event_id_bytes`
+    std::uint64_t received_bytes_ = 0;
+
+public:
     /// \throws std::system_error with what `check` returns, and std::bad_alloc; if exceptions are switched
     ///         off, aborts
     explicit event_source(event_source_options options)
@@ -350,12 +404,16 @@ public:
                     move(input::time);
                     break;
                 case state::ready:
-                    if (!has_request_ && !make_request() && state_ == state::ready) {
-                        // A listener has made it start anew: it fails no more often than it is asked.
+                    if (!make_request() && state_ == state::ready) {
+                        // An on_error listener restarted us. Return to the loop, so that we fail at most once
+                        // per call of `next`.
                         return {step::wait, nullptr, now};
                     }
-                    if (!move(input::sent)) break;  // the hook has closed it
-                    ++handed_out_;
+                    [[fallthrough]];
+                case state::redirected:
+                    if (!move(input::sent)) break;  // the hook or a listener has closed us
+                    first_request_ = first_request_ == first_request::to_come ? first_request::handed_out
+                                                                              : first_request::superseded;
                     opened_at_.reset();
                     is_fed_ = true;
                     return {step::connect, &request_, detail::after(now, options_.response_timeout)};
@@ -379,9 +437,10 @@ public:
     ///         std::bad_alloc
     void handle_response(const response& response, time_point now) {
         if (is_called_) return;
-        assert(handed_out_ > 0 && "next() has handed out no request yet");
-        assert((state_ != state::open || handed_out_ > 1) && "the first request has had its response");
-        had_response_ = true;
+        assert(first_request_ != first_request::to_come && "next() has handed out no request yet");
+        assert((state_ != state::open || first_request_ == first_request::superseded) &&
+               "the first request has had its response");
+        if (first_request_ == first_request::handed_out) first_request_ = first_request::answered;
         if (state_ != state::requesting) return;
         const running_call call(*this);
         const std::string_view type = find_header(response.headers, "Content-Type").value_or("");
@@ -409,8 +468,8 @@ public:
     /// \throws what `is_terminal`, `random` and the listeners throw, and std::bad_alloc
     void handle_bytes(std::string_view bytes, time_point now) {
         if (is_called_) return;
-        assert(handed_out_ > 0 && "next() has handed out no request yet");
-        assert((state_ != state::requesting || handed_out_ > 1 || had_response_) &&
+        assert(first_request_ != first_request::to_come && "next() has handed out no request yet");
+        assert((state_ != state::requesting || first_request_ != first_request::handed_out) &&
                "bytes come after handle_response()");
         if (state_ != state::open) return;
         const running_call call(*this);
@@ -424,7 +483,7 @@ public:
     /// \throws as `handle_bytes`
     void handle_end(time_point now) {
         if (is_called_) return;
-        assert(handed_out_ > 0 && "next() has handed out no request yet");
+        assert(first_request_ != first_request::to_come && "next() has handed out no request yet");
         const running_call call(*this);
         if (state_ == state::open) {
             read(now, [&](auto& handler) { return parser_.finish(options_.unfinished_event, handler); });
@@ -438,7 +497,7 @@ public:
     /// \throws what `random` and the listeners of `on_error` throw
     void handle_error(std::error_code code, time_point now) {
         if (is_called_) return;
-        assert(handed_out_ > 0 && "next() has handed out no request yet");
+        assert(first_request_ != first_request::to_come && "next() has handed out no request yet");
         const running_call call(*this);
         lose({.code = code}, now);
     }
@@ -449,7 +508,7 @@ public:
     /// \throws what the listeners of `on_error` throw
     void handle_fatal_error(std::error_code code) {
         if (is_called_) return;
-        assert(handed_out_ > 0 && "next() has handed out no request yet");
+        assert(first_request_ != first_request::to_come && "next() has handed out no request yet");
         if (!is_reading()) return;
         const running_call call(*this);
         fail({.code = code});
@@ -457,8 +516,6 @@ public:
 
 private:
     friend class detail::source_run;
-    using state = detail::event_source_state;
-    using input = detail::event_source_input;
 
     /// One call of the loop's. Until it returns, or throws, no other may begin: it may be in the middle of a
     /// chunk, and somebody may be looking at views into the parser.
@@ -552,10 +609,7 @@ private:
     bool move(input what) noexcept {
         const state next = detail::next_state(state_, what);
         const bool moved = next != state_ || what == input::restart;
-        if (moved) {
-            if (state_ == state::open) ++connection_;
-            has_request_ = what == input::redirect;
-        }
+        if (moved && state_ == state::open) ++connection_;
         state_ = next;
         return moved;
     }
@@ -674,94 +728,20 @@ private:
         add("Cache-Control", "no-cache");
         const std::string_view id = last_event_id();
         if (is_sendable_id(id, options_.max_last_event_id_bytes)) {
-            drop_headers([](std::string_view name) { return equal_ignoring_case(name, "Last-Event-ID"); });
-            add("Last-Event-ID", id);
+            set_header(request_.headers, "Last-Event-ID", id);
         }
         return true;
     }
 
-    /// \spec https://fetch.spec.whatwg.org/#http-redirect-fetch
     void follow(const response& response) {
-        const auto refuse = [&](sse::error why) { fail({.code = why, .status = response.status}); };
-        const std::string_view location = find_header(response.headers, "Location").value_or("");
-        result<sse::url> next = resolve_url(request_.url, location);
-        if (!next) return refuse(errc::redirect_invalid);
-        if (request_.url.scheme == "https" && next->scheme != "https") return refuse(errc::redirect_insecure);
-        if (++redirects_ > options_.max_redirects) return refuse(errc::too_many_redirects);
-
-        const bool is_post = request_.method == "POST";
-        const bool is_get = request_.method == "GET";
-        if ((response.status <= 302 && is_post) || (response.status == 303 && !is_get)) {
-            request_.method = "GET";
-            request_.body.clear();
-            drop_headers([](std::string_view name) {
-                return equal_ignoring_case(name.substr(0, 8), "Content-");
-            });
-        }
-        if (!same_origin(request_.url, *next)) {
-            drop_headers([&](std::string_view name) { return is_secret(name); });
-        }
-        request_.url = *std::move(next);
+        sse::error refused = detail::follow_redirect(request_, response, options_.secret_headers);
+        if (!refused && ++redirects_ > options_.max_redirects) refused = errc::too_many_redirects;
+        if (refused) return fail({.code = refused, .status = response.status});
         move(input::redirect);
     }
 
-    template <class Predicate>
-    void drop_headers(Predicate is_to_go) {
-        std::erase_if(request_.headers, [&](const header& header) { return is_to_go(header.name); });
-    }
-
-    bool is_secret(std::string_view name) const noexcept {
-        if (is_secret_header(name)) return true;
-        for (const std::string& secret : options_.secret_headers) {
-            if (equal_ignoring_case(name, secret)) return true;
-        }
-        return false;
-    }
-
-    /// SplitMix64: enough to keep clients apart.
-    std::uint64_t random() noexcept {
-        std::uint64_t value = seed_ += 0x9E3779B97F4A7C15;
-        value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9;
-        value = (value ^ (value >> 27)) * 0x94D049BB133111EB;
-        return value ^ (value >> 31);
-    }
-
-    event_source_options options_;
-    sse::url url_{};
-
-    /// With the type of events that it is for; none: for all.
-    using event_listener = std::pair<std::optional<std::string>, std::function<void(const event_view&)>>;
-
-    std::list<event_listener> listeners_{};
-    std::list<std::function<void()>> on_open_{};
-    std::list<std::function<void(const failure&)>> on_error_{};
-    std::list<std::function<void(std::string_view)>> on_comment_{};
-    std::list<std::function<void(milliseconds)>> on_retry_{};
-    std::list<std::function<void(std::string_view)>> on_unsendable_id_{};
-
-    state state_ = state::ready;
-    bool is_called_ = false;     // by the loop, and has not returned
-    bool is_fed_ = false;        // the server sent something: `next` sets the deadline again
-    bool has_request_ = false;   // a redirect has made it
-    bool had_response_ = false;  // to any request since construction
-    bool saw_terminal_event_ = false;
-    std::uint32_t redirects_ = 0;            // of this request
-    std::uint64_t handed_out_ = 0;           // requests, since construction
-    std::optional<time_point> deadline_{};   // of the state, if it has one
-    std::optional<time_point> opened_at_{};  // the stream of this attempt
-    std::error_code error_{};
-    sse::backoff backoff_;
-    sse::request request_{};
-    detail::source_run* run_ = nullptr;  // of an adapter, and has not returned
-
-    sse::parser parser_{};  // of this connection
-    std::string last_event_id_{};
-    std::string origin_{};
-    std::uint64_t received_bytes_ = 0;
-    std::uint64_t connection_ = 0;  // how many have been open and are no longer
-    std::uint64_t seed_ = reinterpret_cast<std::uintptr_t>(this) ^
-                          static_cast<std::uint64_t>(
-                              std::chrono::steady_clock::now().time_since_epoch().count());
+    /// Keeps clients apart that started at the same time.
+    std::uint64_t random() noexcept { return detail::split_mix(seed_ += detail::split_mix_step); }
 };
 
 namespace detail {

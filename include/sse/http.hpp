@@ -71,6 +71,27 @@ constexpr error check_header(std::string_view name, std::string_view value) noex
     return {};
 }
 
+/// Whether a header is for the origin alone to which it was sent, judged by its name: it is Host, or ends, in
+/// any case, in one of `key`, `token`, `secret`, `password`, `signature`, `auth`, `authorization`,
+/// `authentication`, `credential`, `credentials`, `passphrase`, `assertion`, `cookie`, `csrf`, `xsrf`, `jwt`,
+/// `dpop`, `session`, `session-id` or `sessionid`.
+///
+/// So these are: Authorization, Cookie, Proxy-Authorization, X-API-Key, X-Goog-Api-Key, xi-api-key,
+/// Ocp-Apim-Subscription-Key, X-Functions-Key, X-Auth-Token, X-Amz-Security-Token, X-Vault-Token,
+/// Private-Token, X-CSRF-Token, X-Client-Secret, Mcp-Session-Id. A list of names would always lack one.
+/// The rule also takes a few headers that hold no secret, such as Idempotency-Key.
+constexpr bool is_secret_header(std::string_view name) noexcept {
+    for (const std::string_view end :
+         {"key",        "token",         "secret",         "password",   "signature",
+          "auth",       "authorization", "authentication", "credential", "credentials",
+          "passphrase", "assertion",     "cookie",         "csrf",       "xsrf",
+          "jwt",        "dpop",          "session",        "session-id", "sessionid"}) {
+        if (name.size() < end.size()) continue;
+        if (equal_ignoring_case(name.substr(name.size() - end.size()), end)) return true;
+    }
+    return equal_ignoring_case(name, "Host");
+}
+
 // Heads
 
 /// What is sent to open a stream.

@@ -320,7 +320,6 @@ private:
         const bool is_late = next == state_ && what != event_source_input::restart;
         require(!is_late || (what == event_source_input::over && state_ == event_source_state::closed));
         state_ = next;
-        if (what == event_source_input::restart || what == event_source_input::lost) redirected_ = false;
     }
 
     void check_state() const {
@@ -369,12 +368,12 @@ private:
                     require(!due_ || now_ >= *due_);
                     apply(event_source_input::time);
                 }
-                require(state_ == event_source_state::ready);
+                require(state_ == event_source_state::ready || state_ == event_source_state::redirected);
+                check_request(*task.request);
                 apply(event_source_input::sent);
                 ++requests_;
                 heard_at_ = now_;
                 is_fed_ = true;
-                check_request(*task.request);
                 check_until(task, options_.response_timeout);
                 break;
             case sse::event_source::step::read:
@@ -396,7 +395,9 @@ private:
 
     void connect() {
         for (int i = 0;
-             i < 3 && (state_ == event_source_state::waiting || state_ == event_source_state::ready); ++i) {
+             i < 3 && (state_ == event_source_state::waiting || state_ == event_source_state::ready ||
+                       state_ == event_source_state::redirected);
+             ++i) {
             if (state_ == event_source_state::waiting && due_) now_ = std::clamp(*due_, now_, latest);
             next();
         }
@@ -427,7 +428,6 @@ private:
             source_.handle_response(response, now_);
             if (!was_requesting || state_ != event_source_state::requesting) return;
             apply(event_source_input::redirect);  // for nobody was told anything
-            redirected_ = true;
             require(++redirects_ <= options_.max_redirects);
         });
         telling_response_ = false;
@@ -487,7 +487,8 @@ private:
     }
 
     void check_request(const sse::request& request) {
-        const sse::request before = redirected_ ? *sent_ : sse::request{};
+        const bool is_redirected = state_ == event_source_state::redirected;
+        const sse::request before = is_redirected ? *sent_ : sse::request{};
         sent_ = request;
         const auto reparsed = sse::parse_url(sse::to_string(request.url));
         require(reparsed && *reparsed == request.url);
@@ -501,12 +502,12 @@ private:
         const bool is_sent = is_sendable(id);
         if (is_sent) require(ids == 1 && value_of("Last-Event-ID") == id);
         require(value_of("Accept").has_value() && value_of("Cache-Control").has_value());
-        require(request.method == options_.method || (redirected_ && request.method == "GET"));
+        require(request.method == options_.method || (is_redirected && request.method == "GET"));
         const bool has_body = request.method != "GET";
         require(request.body == (has_body ? options_.body : ""));
         if (options_.method != "GET") require(value_of("Content-Type").has_value() == has_body);
 
-        if (!redirected_) {
+        if (!is_redirected) {
             redirects_ = 0;
             require(request.url == source_.url() && request.method == options_.method);
             for (const sse::header& field : options_.headers) {
@@ -519,7 +520,6 @@ private:
             has_left_ = false;
             return;
         }
-        redirected_ = false;
         require(before.url.scheme == "http" || request.url.scheme == "https");
         has_left_ = has_left_ || !sse::same_origin(before.url, request.url);
         for (const char* const name : secrets) {
@@ -541,8 +541,7 @@ private:
     event_source_state state_ = event_source_state::ready;
     std::optional<stream> stream_{};
     std::optional<sse::request> sent_{};
-    bool redirected_ = false;  // and not asked again yet
-    bool has_left_ = false;    // the origin that was begun with
+    bool has_left_ = false;  // the origin that was begun with
     bool telling_response_ = false;
     bool restarted_ = false;  // in this call
     std::uint64_t requests_ = 0;  // handed out
