@@ -224,6 +224,11 @@ MUTATIONS = [
 # The tests that should notice a random mutation of a header, the likeliest first.
 TESTS = {
     "adapters/curl.hpp": "curl",
+    "adapters/detail/descriptor.hpp": "descriptor",
+    "adapters/detail/poll.hpp": "poll",
+    "adapters/detail/signals_blocked.hpp": "signals_blocked",
+    "adapters/detail/wake_pipe.hpp": "wake_pipe run_control",
+    "adapters/detail/with_date.hpp": "with_date",
     "adapters/posix.hpp": "posix",
     "adapters/run_control.hpp": "run_control posix",
     "backoff.hpp": "backoff",

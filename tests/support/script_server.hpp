@@ -5,7 +5,8 @@
 //     CHECK(server.requests().size() == 1);
 #pragma once
 
-#include <sse/adapters/run_control.hpp>
+#include <sse/adapters/detail/descriptor.hpp>
+#include <sse/adapters/detail/wake_pipe.hpp>
 #include <sse/http.hpp>
 #include <sse/http1.hpp>
 

@@ -13,6 +13,9 @@
 #include "../http.hpp"
 #include "../http1.hpp"
 #include "../url.hpp"
+#include "detail/poll.hpp"
+#include "detail/signals_blocked.hpp"
+#include "detail/with_date.hpp"
 #include "run_control.hpp"
 
 #include <algorithm>

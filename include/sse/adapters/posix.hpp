@@ -5,10 +5,17 @@
 //     sse::posix::run(source);
 #pragma once
 
+#include "../detail/after.hpp"
 #include "../error.hpp"
 #include "../event_source.hpp"
 #include "../http.hpp"
 #include "../http1.hpp"
+#include "../url.hpp"
+#include "detail/descriptor.hpp"
+#include "detail/poll.hpp"
+#include "detail/signals_blocked.hpp"
+#include "detail/wake_pipe.hpp"
+#include "detail/with_date.hpp"
 #include "run_control.hpp"
 
 #include <array>
@@ -302,7 +309,7 @@ private:
 #endif
         const auto count = ::send(socket_.get(), unsent_.data() + sent_, unsent_.size() - sent_, flags);
         if (count >= 0) sent_ += static_cast<std::size_t>(count);
-        else if (!is_passing(errno)) return source_.handle_error(detail::last_error(), now);
+        else if (!sse::detail::would_block()) return source_.handle_error(detail::last_error(), now);
         if (is_sent()) {
             std::string().swap(unsent_);  // the body may have been large, and `= {}` would keep its room
             sent_ = 0;
@@ -315,7 +322,7 @@ private:
     void receive(time_point now) {
         const auto count = ::recv(socket_.get(), buffer_.data(), buffer_.size(), 0);
         if (count > 0) return tell({buffer_.data(), static_cast<std::size_t>(count)}, now);
-        if (count < 0 && is_passing(errno)) return;
+        if (count < 0 && sse::detail::would_block()) return;
         if (count < 0) return source_.handle_error(detail::last_error(), now);
         if (reader_.finish() == http_part::end) source_.handle_end(now);
         else source_.handle_error(reader_.error(), now);
@@ -335,10 +342,6 @@ private:
                 case http_part::end: return source_.handle_end(now);
             }
         }
-    }
-
-    static bool is_passing(int error) noexcept {
-        return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
     }
 
     event_source& source_;
