@@ -3,7 +3,6 @@
 //     own_loop http://127.0.0.1:8080/stream
 #include "support/program.hpp"
 #include "support/socket.hpp"
-#include "support/time.hpp"
 
 #include <sse/event_source.hpp>
 #include <sse/fmt.hpp>
@@ -15,7 +14,6 @@
 #include <unistd.h>
 
 #include <array>
-#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <stdexcept>
@@ -33,8 +31,6 @@ Shows the events of the stream at an http:// URL. On standard input, r connects
 anew at once, and q or the end quits.
 )";
 
-std::error_code last_error() { return {errno, std::generic_category()}; }
-
 // Connecting and sending may block here: sse::posix::connection goes without that.
 std::error_code connect(const sse::url& url, support::descriptor& socket) {
     support::addresses list;
@@ -47,7 +43,7 @@ std::error_code connect(const sse::url& url, support::descriptor& socket) {
         socket = support::descriptor(::socket(each->ai_family, each->ai_socktype | SOCK_CLOEXEC, 0));
         if (::connect(socket.get(), each->ai_addr, each->ai_addrlen) == 0) return {};
     }
-    return last_error();
+    return support::last_error();
 }
 
 std::error_code send(const sse::request& request, support::descriptor& socket) {
@@ -62,7 +58,7 @@ void read(const support::descriptor& socket, sse::response_reader& reader, sse::
     std::array<char, 16384> buffer;
     const auto count = ::recv(socket.get(), buffer.data(), buffer.size(), 0);
     const auto now = clock::now();
-    if (count < 0) return source.handle_error(last_error(), now);
+    if (count < 0) return source.handle_error(support::last_error(), now);
     if (count == 0 && reader.finish() == sse::http_part::end) return source.handle_end(now);
 
     std::string_view bytes(buffer.data(), static_cast<std::size_t>(count));

@@ -9,7 +9,6 @@
 #include "support/listener.hpp"
 #include "support/program.hpp"
 #include "support/socket.hpp"
-#include "support/time.hpp"
 
 #include <sse/encoder.hpp>
 #include <sse/fmt.hpp>

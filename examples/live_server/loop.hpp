@@ -8,7 +8,6 @@
 
 #include "../support/listener.hpp"
 #include "../support/socket.hpp"
-#include "../support/time.hpp"
 
 #include <sse/http1.hpp>
 #include <sse/session.hpp>

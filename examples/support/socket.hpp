@@ -1,11 +1,13 @@
 // Descriptors that close themselves, how many there may be, what their calls report; the addresses of a host.
 #pragma once
 
+#include <sse/adapters/detail/descriptor.hpp>
+#include <sse/adapters/detail/poll.hpp>
+
 #include <fcntl.h>
 #include <netdb.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstddef>
@@ -20,28 +22,10 @@
 
 namespace support {
 
-class descriptor {
-public:
-    descriptor() = default;
-    explicit descriptor(int value) noexcept : value_(value) {}
-    descriptor(descriptor&& other) noexcept : value_(std::exchange(other.value_, -1)) {}
-    descriptor& operator=(descriptor&& other) noexcept {
-        std::swap(value_, other.value_);
-        return *this;
-    }
-    ~descriptor() {
-        if (value_ >= 0) ::close(value_);
-    }
-
-    int get() const noexcept { return value_; }
-    explicit operator bool() const noexcept { return value_ >= 0; }
-
-private:
-    int value_ = -1;
-};
-
-// Whether the call that failed would have had to wait, or was interrupted: try again later.
-inline bool would_block() noexcept { return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR; }
+using sse::detail::descriptor;
+using sse::detail::last_error;
+using sse::detail::milliseconds_until;
+using sse::detail::would_block;
 
 [[noreturn]] inline void throw_errno(const char* what) {
     throw std::system_error(errno, std::generic_category(), what);
