@@ -8,7 +8,6 @@
 #include <cerrno>
 #include <chrono>
 #include <memory>
-#include <system_error>
 #include <type_traits>
 
 #include <poll.h>

@@ -10,6 +10,7 @@
 #include "detail/sink.hpp"
 #include "error.hpp"
 #include "event.hpp"
+#include "sink.hpp"
 
 #include <array>
 #include <cassert>

@@ -1,15 +1,14 @@
-// Where bytes go and where they come from: the sink and source concepts, and the events of a source. Layer 3.
+// Where bytes come from: the source concept, and the events of a source. Layer 3.
 //
 //     for (const sse::event_view& event : sse::events(source)) use(event);
 #pragma once
 
 #include "detail/event_buffer.hpp"
 #include "detail/macros.hpp"
-#include "detail/sink.hpp"
-#include "encoder.hpp"
 #include "error.hpp"
 #include "event.hpp"
 #include "parser.hpp"
+#include "sink.hpp"
 
 #include <cassert>
 #include <concepts>
@@ -25,27 +24,6 @@
 #include <utility>
 
 namespace sse {
-
-// sse::sink takes bytes. The exemplar:
-//
-//     struct my_socket {
-//         std::error_code write(const char* bytes, std::size_t size);  // takes all of them, or fails
-//     };
-//
-// What it returns is understood as follows; a failure comes back from the call that encodes.
-// - nothing: it succeeded;
-// - bool: whether it succeeded; itself, if it is a stream: whether that is still good;
-// - sse::error, std::error_code and what converts to them: that;
-// - an integer: how many bytes it took; fewer than all is `errc::sink_failed`.
-//
-// A sink with a buffer of its own, as std::FILE and std::ofstream, may fail only when that is flushed.
-//
-// The models, of which the first that fits is used:
-static_assert(sink<std::FILE*>);
-static_assert(sink<std::span<char>>);             // an lvalue is shortened as it is filled
-static_assert(sink<std::string>);                 // what has append(const char*, std::size_t)
-// what has write(const char*, n), such as std::ostream
-static_assert(sink<bool (*)(std::string_view)>);  // what can be called with these
 
 /// What a source says of one attempt to read.
 struct read_result {

@@ -15,5 +15,6 @@
 #include "line.hpp"
 #include "parser.hpp"
 #include "session.hpp"
+#include "sink.hpp"
 #include "url.hpp"
 #include "version.hpp"

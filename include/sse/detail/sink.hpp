@@ -1,7 +1,8 @@
-// What takes bytes: the concept, which io.hpp documents, and how each of its models is called.
+// How each kind of sink is called, what its results mean, and how an operation writes to it as a whole.
 #pragma once
 
 #include "../error.hpp"
+#include "../sink.hpp"
 #include "bytes.hpp"
 #include "saturating.hpp"
 
@@ -17,38 +18,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace sse {
-
-namespace detail {
-
-template <class Sink>
-concept has_append = requires(Sink& sink, const char* bytes, std::size_t size) { sink.append(bytes, size); };
-
-template <class Sink>
-concept has_write = requires(Sink& sink, const char* bytes, std::size_t size) { sink.write(bytes, size); };
-
-template <class Sink>
-concept takes_string_view = requires(Sink& sink, std::string_view bytes) { sink(bytes); };
-
-template <class Sink>
-constexpr bool is_char_span = false;
-template <std::size_t Size>
-constexpr bool is_char_span<std::span<char, Size>> = true;
-
-template <class Sink>
-concept is_span = is_char_span<std::remove_const_t<Sink>>;
-
-template <class Sink>
-concept is_file = std::same_as<std::remove_const_t<Sink>, std::FILE*>;
-
-}  // namespace detail
-
-// Documented in io.hpp.
-template <class T, class Sink = std::remove_reference_t<T>>
-concept sink = detail::has_append<Sink> || detail::has_write<Sink> || detail::takes_string_view<Sink> ||
-               detail::is_span<Sink> || detail::is_file<Sink>;
-
-namespace detail {
+namespace sse::detail {
 
 /// One call of a sink, returning whatever it returns.
 template <class Sink>
@@ -79,9 +49,6 @@ template <class Result>
 concept says_error_code = !std::convertible_to<Result, error> && requires(const Result result) {
     requires std::convertible_to<Result, std::error_code> || std::is_error_condition_enum_v<Result>;
 };
-
-template <class Result>
-concept says_count = std::integral<Result> && !std::same_as<Result, bool>;
 
 /// The sink itself: a stream, which knows its state, or a string, which cannot fail but by an exception.
 template <class Result, class Sink>
@@ -295,6 +262,4 @@ using advancing_sink_t =
 template <class Sink>
 concept all_or_nothing = is_span<Sink> || can_take_back<Sink>;
 
-}  // namespace detail
-
-}  // namespace sse
+}  // namespace sse::detail
