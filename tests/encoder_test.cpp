@@ -232,6 +232,22 @@ TEST_CASE("a message is encoded to these bytes") {
     }
 }
 
+TEST_CASE("type and id are read off the bytes of an event as they were put in") {
+    const auto check = [](const message& sent, std::string_view bytes) {
+        CAPTURE(bytes);
+        const std::string_view event = sent.event.value_or("");
+        const test::exact_copy copy(bytes);
+        CHECK(sse::detail::type_of(copy) == (event.empty() ? "message" : event));
+        CHECK(sse::detail::id_of(copy) == sent.id.value_or(""));
+    };
+    for (const row& each : messages) check(each.sent, each.bytes);
+    for (const message& each :
+         {message{.data = "event: e"}, message{.data = "id: 1"}, message{.event = "id: 1", .data = "id: 2"},
+          message{.id = "event: e"}, message{.event = "a", .id = "b"}, message{.retry = milliseconds(1)}}) {
+        check(each, sse::encode(each));
+    }
+}
+
 TEST_CASE("every kind of sink gets the same bytes, behind those it has") {
     for (const row& each : messages) {
         CAPTURE(each.name);

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "detail/macros.hpp"
+#include "detail/min_max.hpp"
 #include "detail/segment.hpp"
 #include "detail/sip_hash.hpp"
 #include "detail/split_mix.hpp"

@@ -75,7 +75,8 @@ constexpr void put_field(Output& output, std::string_view name_and_colon, std::s
     return {room.data() + begin, room.size() - begin};
 }
 
-/// All of a message but its data: at the front, so that data can follow in chunks.
+/// All of a message but its data: at the front, so that data can follow in chunks. `type_of` and `id_of` read
+/// what this writes.
 template <class Output>
 constexpr void put_head(Output& output, const message& message) {
     if (message.event) put_field(output, "event: ", *message.event);
@@ -84,6 +85,28 @@ constexpr void put_head(Output& output, const message& message) {
         std::array<char, 20> room{};
         put_field(output, "retry: ", write_decimal(*message.retry, room));
     }
+}
+
+/// The value of the field that these lines begin with, if that is the one named; empty if not.
+constexpr std::string_view first_field(std::string_view lines, std::string_view name_and_colon) noexcept {
+    if (!lines.starts_with(name_and_colon)) return {};
+    return lines.substr(name_and_colon.size(), lines.find('\n') - name_and_colon.size());
+}
+
+/// The type with which a client dispatches an encoded event.
+///
+/// \pre one event, as `put_head` begins it
+constexpr std::string_view type_of(std::string_view bytes) noexcept {
+    const std::string_view type = first_field(bytes, "event: ");
+    return type.empty() ? "message" : type;
+}
+
+/// The ID of an encoded event; empty if it has none, or an empty one.
+///
+/// \pre one event, as `put_head` begins it
+constexpr std::string_view id_of(std::string_view bytes) noexcept {
+    if (bytes.starts_with("event: ")) bytes.remove_prefix(bytes.find('\n') + 1);
+    return first_field(bytes, "id: ");
 }
 
 /// Always with the space: without it a value that begins with one would lose it.

@@ -7,6 +7,7 @@
 #include "channel.hpp"
 #include "detail/after.hpp"
 #include "detail/saturating.hpp"
+#include "detail/min_max.hpp"
 #include "encoder.hpp"
 #include "event.hpp"
 

@@ -1,4 +1,4 @@
-// A segment of a channel's log, and what is read off the events in it.
+// A segment of a channel's log.
 #pragma once
 
 #include <atomic>
@@ -6,39 +6,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <new>
-#include <optional>
 #include <span>
 #include <string_view>
 
 namespace sse::detail {
-
-// As in <algorithm>, which costs a fifth of <string>.
-template <class T>
-constexpr T smaller(T left, T right) noexcept {
-    return right < left ? right : left;
-}
-template <class T>
-constexpr T larger(T left, T right) noexcept {
-    return left < right ? right : left;
-}
-
-/// The value of the field that encoded events begin with, if that is the one named: "event: ", "id: ".
-constexpr std::optional<std::string_view> leading_field(std::string_view bytes,
-                                                        std::string_view name) noexcept {
-    if (!bytes.starts_with(name)) return std::nullopt;
-    return bytes.substr(name.size(), bytes.find('\n') - name.size());
-}
-
-/// \pre one event, as the encoder writes it
-constexpr std::string_view type_of(std::string_view bytes) noexcept {
-    const std::string_view type = leading_field(bytes, "event: ").value_or(std::string_view());
-    return type.empty() ? "message" : type;
-}
-
-constexpr std::string_view id_of(std::string_view bytes) noexcept {
-    if (bytes.starts_with("event: ")) bytes.remove_prefix(bytes.find('\n') + 1);
-    return leading_field(bytes, "id: ").value_or(std::string_view());
-}
 
 /// A segment of the log: one block of memory with encoded events from its front, and from its back what is to
 /// be known of each. Events are only added, by one thread at a time, and read meanwhile.
