@@ -40,6 +40,35 @@ namespace sse {
 ///
 /// \pre one thread at a time. Different cursors, and the channel, may be used by different threads.
 class cursor {
+    // The position is the event `number_`, which is in `segment_` or is the first one behind it, and the byte
+    // `offset_` of the segment. That is where the event begins, unless a part of it has been consumed.
+    //
+    // The run is what `next_bytes` gave last and `consume` has not taken: the rest of the event `number_`, and
+    // the events behind it up to the index `run_end_` of the segment. All of them are wanted. The run is empty
+    // if `run_end_` is not above the index of `number_`.
+
+    std::vector<std::string> types_{};    // those that are wanted; all if empty
+    detail::log* log_ = nullptr;          // null: default-made or moved from, and all below is as here
+    detail::segment* segment_ = nullptr;  // a share of it; null: the log had none yet, or behind, or ended
+    std::uint64_t number_ = 0;
+    std::uint64_t stop_ = UINT64_MAX;  // the cursor ends before the event with this number
+    std::uint64_t missed_ = 0;
+    std::uint32_t offset_ = 0;
+    std::uint32_t run_end_ = 0;
+    sse::resumption resumption_ = sse::resumption::live;
+    cursor_state state_ = cursor_state::ended;  // as the caller was told, and as the log counts it
+    bool is_run_over_ = false;                  // the event at `run_end_` is not wanted: the run cannot grow
+    bool has_passed_over_ = false;  // events that are not wanted, since the last that was consumed
+
+    /// Where the event `number_` is, on which depends what comes next.
+    enum class whereabouts : unsigned char {
+        in_log,    // or it is yet to be published
+        begun,     // it has left, but a part of it has been consumed: the rest comes, and no other event
+        left,      // it has left: the cursor is behind
+        past_end,  // it does not come any more, by `end_here`
+        nowhere,   // the cursor has ended
+    };
+
 public:
     /// A cursor that has ended, as is one that was moved from.
     cursor() noexcept = default;
@@ -52,7 +81,7 @@ public:
     }
     ~cursor() {
         if (log_ == nullptr) return;
-        if (state_ == cursor_state::behind) log_->count_caught_up();
+        change_to(cursor_state::ended);
         log_->count_gone();
         log_->leave(segment_);
         log_->drop_owner();
@@ -74,28 +103,32 @@ public:
     /// \throws std::bad_alloc, only if the end of an event that has left the log has to be copied: it can be
     ///         called again
     std::string_view next_bytes() & SSE_LIFETIMEBOUND {
-        bool has_armed = false;
-        while (log_ != nullptr && state_ != cursor_state::ended) {
-            if (number_ >= stop_) return end();
-            if (number_ < log_->first()) return in_event() ? rest_of_event() : fall_behind();
-            catch_up();  // mark_if_behind() may have been asked before what had been given was consumed
-            const bool is_closed = log_->is_closed();  // asked before: what comes before that must be seen
+        for (bool is_armed = false;;) {
+            switch (find_next_event()) {
+                case whereabouts::nowhere: return {};
+                case whereabouts::past_end: return end();
+                case whereabouts::begun: return rest_of_event();
+                case whereabouts::left: return fall_behind();
+                case whereabouts::in_log: break;
+            }
+            // mark_if_behind() may have been asked before what had been given was consumed.
+            change_to(cursor_state::following);
+            const bool is_closed = log_->is_closed();  // before the look: see detail/log.hpp
             if (const std::string_view bytes = find_bytes(); !bytes.empty()) return bytes;
             // Meanwhile the event may have left, or those that are not wanted led to the end.
-            if (number_ < log_->first() || number_ >= stop_) continue;
+            if (find_next_event() != whereabouts::in_log) continue;
             if (is_closed) return end();
-            if (has_armed) break;
+            if (is_armed) return {};
             log_->arm();
-            has_armed = true;
+            is_armed = true;
         }
-        return {};
     }
     void next_bytes() && = delete;
 
-    /// So many bytes from the front of the last `next_bytes()` have been sent; it may be in the midst of an
-    /// event. If that is more than is left of those, it counts as what is left.
+    /// So many bytes from the front of the last `next_bytes()` have been sent; the last of them may be in the
+    /// middle of an event. If that is more than is left of those, it counts as what is left.
     void consume(std::size_t bytes) noexcept {
-        if (run_end_ == 0) return;  // none have been given
+        if (segment_ == nullptr || run_end_ <= index()) return;  // the run is empty
         const std::uint32_t end = segment_->end_of(run_end_ - 1);
         bytes = detail::smaller(bytes, std::size_t{end - offset_});
         if (bytes == 0) return;
@@ -114,22 +147,29 @@ public:
     /// Whether it has fallen behind, or will have at the end of the event that it is in. `state()` then says
     /// so.
     bool mark_if_behind() noexcept {
-        const std::uint64_t next = number_ + (in_event() ? 1 : 0);
-        if (log_ == nullptr || next >= stop_ || next >= log_->first()) return false;
-        note_behind();
+        switch (find_next_event()) {
+            case whereabouts::nowhere:
+            case whereabouts::past_end:
+            case whereabouts::in_log: return false;
+            case whereabouts::begun:
+                if (number_ + 1 >= detail::smaller(stop_, log_->first())) return false;
+                break;
+            case whereabouts::left: break;
+        }
+        change_to(cursor_state::behind);
         return true;
     }
 
-    cursor_state state() const noexcept { return log_ == nullptr ? cursor_state::ended : state_; }
+    cursor_state state() const noexcept { return state_; }
 
-    /// Goes on with the oldest event that is left, or with what is published from now on. In the midst of an
+    /// Goes on with the oldest event that is left, or with what is published from now on. In the middle of an
     /// event it does nothing: the client needs the rest first.
     ///
     /// \return how many events, of whatever type, have been passed over
     std::uint64_t skip(skip_to where = skip_to::oldest) {
-        if (log_ == nullptr || state_ == cursor_state::ended || in_event()) return 0;
+        if (state_ == cursor_state::ended || in_event()) return 0;
         move_to(log_->after_gap(number_, where));
-        catch_up();
+        change_to(cursor_state::following);
         return missed_;
     }
 
@@ -141,7 +181,7 @@ public:
     /// The ID with which a client that has got all up to here would come back: that of the event before, or
     /// one that stands for it. Empty if the channel makes none and that event has none or has left.
     ///
-    /// Sent as an `id` of its own, it lets a client resume that has not got an event yet.
+    /// A server sends it as an `id` of its own, so that a client can resume that has not got an event yet.
     /// \throws std::bad_alloc
     std::string last_event_id() const { return log_ == nullptr ? std::string() : log_->id(number_ - 1); }
 
@@ -149,7 +189,10 @@ private:
     friend class channel;
 
     cursor(detail::log& log, const detail::log::position& start, std::vector<std::string> types) noexcept
-        : types_(std::move(types)), log_(&log), resumption_(start.resumption) {
+        : types_(std::move(types)),
+          log_(&log),
+          resumption_(start.resumption),
+          state_(cursor_state::following) {
         log.add_owner();
         move_to(start);
     }
@@ -169,51 +212,23 @@ private:
         std::swap(has_passed_over_, other.has_passed_over_);
     }
 
+    // Where it is
+
     std::uint32_t index() const noexcept { return static_cast<std::uint32_t>(number_ - segment_->first()); }
 
-    bool is_wanted(std::uint32_t index) const noexcept {
-        if (types_.empty()) return true;
-        const std::string_view type = detail::type_of(segment_->event(index));
-        for (const std::string& wanted : types_) {
-            if (type == wanted) return true;
-        }
-        return false;
+    whereabouts find_next_event() const noexcept {
+        if (state_ == cursor_state::ended) return whereabouts::nowhere;
+        if (number_ >= stop_) return whereabouts::past_end;
+        if (number_ >= log_->first()) return whereabouts::in_log;
+        return in_event() ? whereabouts::begun : whereabouts::left;
     }
 
-    /// Of an event that has left the log. A small rest does not keep the segment: it may be long before the
-    /// client reads on. The copy begins one byte before, so that it too is in the midst of an event.
-    std::string_view rest_of_event() {
-        const std::uint32_t end = segment_->end_of(index());
-        if (end - offset_ <= max_copied_bytes && segment_->memory() > max_copy_memory) {
-            move_into(log_->copy(number_, segment_->bytes(offset_ - 1, end)));
-            offset_ = 1;
-        }
-        run_end_ = index() + 1;
-        is_run_over_ = true;
-        return segment_->bytes(offset_, segment_->end_of(index()));
-    }
-
-    std::string_view end() noexcept {
-        catch_up();
-        state_ = cursor_state::ended;
-        move_into(nullptr);
-        return {};
-    }
-
-    std::string_view fall_behind() noexcept {
-        note_behind();
-        move_into(nullptr);  // one who does not read the log must not keep it
-        return {};
-    }
-
-    void note_behind() noexcept {
-        if (std::exchange(state_, cursor_state::behind) != cursor_state::behind) log_->count_behind();
-    }
-
-    void catch_up() noexcept {
-        if (state_ != cursor_state::behind) return;
-        state_ = cursor_state::following;
-        log_->count_caught_up();
+    /// The only function that changes the state: the log counts those that are behind.
+    void change_to(cursor_state state) noexcept {
+        if (state == state_) return;
+        if (state_ == cursor_state::behind) log_->count_caught_up();
+        if (state == cursor_state::behind) log_->count_behind();
+        state_ = state;
     }
 
     void move_to(const detail::log::position& start) noexcept {
@@ -222,15 +237,42 @@ private:
         move_into(start.at);
     }
 
-    /// Takes over a share of the segment.
+    /// Takes over a share of the segment, and gives back the one before.
     void move_into(detail::segment* segment) noexcept {
         log_->leave(std::exchange(segment_, segment));
         offset_ = segment_ == nullptr ? 0 : segment_->begin_of(index());
         run_end_ = 0;
     }
 
-    /// Goes on to the next event that is wanted, if there is one.
-    std::string_view find_bytes() {
+    // What `next_bytes` does, by where the next event is
+
+    std::string_view end() noexcept {
+        change_to(cursor_state::ended);
+        move_into(nullptr);
+        return {};
+    }
+
+    std::string_view fall_behind() noexcept {
+        change_to(cursor_state::behind);
+        move_into(nullptr);  // a cursor that does not read the log must not keep it
+        return {};
+    }
+
+    /// A small rest does not keep the segment, because it may be long before the client reads on. The copy
+    /// begins one byte earlier, so that the cursor is in the middle of an event there too.
+    std::string_view rest_of_event() {
+        const std::uint32_t end = segment_->end_of(index());
+        if (end - offset_ <= max_copied_bytes && segment_->memory() > max_copy_memory) {
+            move_into(log_->copy(number_, segment_->bytes(offset_ - 1, end)));
+            offset_ = 1;
+        }
+        run_end_ = index() + 1;
+        return segment_->bytes(offset_, segment_->end_of(index()));
+    }
+
+    /// Goes on to the next event that is wanted, if there is one. Inline, because the call would cost a tenth of
+    /// what it does.
+    [[gnu::always_inline]] std::string_view find_bytes() {
         for (;;) {
             if (segment_ != nullptr) {
                 const auto [events, is_complete] = segment_->read_extent();
@@ -270,23 +312,17 @@ private:
         return segment_->bytes(offset_, segment_->end_of(run_end_ - 1));
     }
 
+    bool is_wanted(std::uint32_t index) const noexcept {
+        if (types_.empty()) return true;
+        const std::string_view type = detail::type_of(segment_->event(index));
+        for (const std::string& wanted : types_) {
+            if (type == wanted) return true;
+        }
+        return false;
+    }
+
     static constexpr std::size_t max_copied_bytes = 4096;
     static constexpr std::size_t max_copy_memory = detail::segment::memory_for(1 + max_copied_bytes);
-
-    std::vector<std::string> types_{};
-    detail::log* log_ = nullptr;          // null: it has ended, and all below is as here
-    detail::segment* segment_ = nullptr;  // null: the log had none yet, or this has been given up
-    std::uint64_t number_ = 0;            // of the event that is next
-    std::uint64_t stop_ = UINT64_MAX;     // the number of the first that does not come any more
-    std::uint64_t missed_ = 0;
-    std::uint32_t offset_ = 0;  // in the segment, of the byte that is next
-    // The events of the segment before this one have been given, from the next one on; all of them are
-    // wanted. 0: none have been.
-    std::uint32_t run_end_ = 0;
-    sse::resumption resumption_ = sse::resumption::live;
-    cursor_state state_ = cursor_state::following;
-    bool is_run_over_ = false;  // the event at the run's end is not wanted
-    bool has_passed_over_ = false;
 };
 
 namespace detail {
