@@ -8,6 +8,7 @@
 #include "detail/after.hpp"
 #include "detail/saturating.hpp"
 #include "detail/min_max.hpp"
+#include "detail/send_deadline.hpp"
 #include "encoder.hpp"
 #include "event.hpp"
 
@@ -128,6 +129,28 @@ class session {
 public:
     using time_point = std::chrono::steady_clock::time_point;
 
+private:
+    /// What a session is doing that is not over.
+    enum class phase : unsigned char {
+        open,      // sends what is published
+        draining,  // sends what had been published when `drain` was called, then the farewell
+        farewell,  // sends the farewell, or has sent it
+    };
+
+    const session_options* options_;
+    sse::cursor cursor_;
+    std::string own_;           // what goes before the cursor's bytes; never all sent
+    std::size_t own_sent_ = 0;  // of it
+    std::size_t given_ = 0;     // of the bytes that `next` gave last, how many have not been sent yet
+    std::uint64_t sent_bytes_ = 0;
+    time_point last_sent_;
+    detail::send_deadline deadline_{};
+    milliseconds retry_{};                     // what the farewell asks for, since `drain`
+    std::optional<time_point> drain_until_{};  // since `drain`; nothing if it may take for ever
+    phase phase_ = phase::open;
+    session_end end_ = session_end::none;  // if another one, the cursor has ended and `own_` is empty
+
+public:
     /// What the loop around a session has to do next.
     enum class step : unsigned char {
         send,      ///< send `bytes`, as far as the socket takes them, and say how many these were by `sent`
@@ -181,7 +204,7 @@ public:
         given_ -= bytes;
         last_sent_ = now;
         sent_bytes_ += bytes;
-        offered_ -= detail::smaller(bytes, offered_);
+        deadline_.sent(bytes);
         if (own_.empty()) {
             cursor_.consume(bytes);
         } else if (own_sent_ += bytes; own_sent_ == own_.size()) {
@@ -193,8 +216,8 @@ public:
     ///
     /// \param random evenly distributed over all its values, and another one for each session
     void drain(std::uint64_t random, time_point now) {
-        if (is_draining_ || end_ != session_end::none) return;
-        is_draining_ = true;
+        if (phase_ != phase::open || end_ != session_end::none) return;
+        phase_ = phase::draining;
         cursor_.end_here();
         const auto spread = static_cast<std::uint64_t>(at_least_none(options_->max_drain_jitter));
         const auto added = static_cast<std::int64_t>(random % (spread + 1));
@@ -213,8 +236,6 @@ public:
     std::uint64_t sent_bytes() const noexcept { return sent_bytes_; }
 
 private:
-    static constexpr std::size_t max_offered_bytes = std::size_t{64} << 10;
-
     static std::int64_t at_least_none(milliseconds time) noexcept {
         return time.count() > 0 ? time.count() : 0;
     }
@@ -230,55 +251,39 @@ private:
                 return offer(std::string_view(own_).substr(own_sent_), now);
             }
             if (const std::string_view bytes = cursor_.next_bytes(); !bytes.empty()) return offer(bytes, now);
-            switch (cursor_.state()) {
-                case cursor_state::behind:
-                    if (ends_when_behind()) continue;  // it has only just fallen
-                    if (!is_draining_) skip();
-                    else if (!say_farewell()) return finish(session_end::drained);
-                    break;
-                case cursor_state::ended:
-                    if (!is_draining_) return finish(session_end::closed);
-                    if (!say_farewell()) return finish(session_end::drained);
-                    break;
-                case cursor_state::following: {
-                    const auto heartbeat = detail::after(last_sent_, options_->heartbeat);
-                    if (!heartbeat || now < *heartbeat) {
-                        has_waited_ = true;
-                        return {step::wait, {}, earlier(heartbeat)};
-                    }
-                    own_ = ":\n";
-                    if (cursor_.has_passed_over()) say_position();
-                    break;
+            const cursor_state state = cursor_.state();
+            if (state == cursor_state::following) {
+                const auto heartbeat = detail::after(last_sent_, options_->heartbeat);
+                if (!heartbeat || now < *heartbeat) {
+                    deadline_.idle();
+                    return {step::wait, {}, earlier(heartbeat)};
                 }
+                own_ = ":\n";
+                if (cursor_.has_passed_over()) say_position();
+                continue;
+            }
+            switch (phase_) {
+                case phase::open:
+                    if (state == cursor_state::ended) return finish(session_end::closed);
+                    if (ends_when_behind()) continue;  // it has only just fallen behind: it ends above
+                    skip();
+                    break;
+                case phase::draining: say_farewell(); break;
+                case phase::farewell: return finish(session_end::drained);
             }
         }
     }
 
-    /// The first of the bytes may wait only for so long, whatever comes behind them.
     task offer(std::string_view bytes, time_point now) {
-        if (offered_ == 0) {
-            offered_ = detail::smaller(bytes.size(), max_offered_bytes);
-            offered_at_ = now;
-            has_waited_ = was_spared_ = false;
-        } else if (bytes.size() < offered_) {
-            offered_ = bytes.size();  // the rest has left the log
-        }
-        auto timeout = detail::after(offered_at_, options_->send_timeout);
-        if (timeout && now >= *timeout) {
-            // If what was offered has left the log, the client has been asked for nothing since: it has all
-            // of its time again, once.
-            if (!has_waited_ || was_spared_) return finish(session_end::timed_out);
-            was_spared_ = true;
-            offered_at_ = now;
-            timeout = detail::after(now, options_->send_timeout);
-        }
-        return {step::send, bytes, earlier(timeout)};
+        const std::optional<time_point> deadline = deadline_.offer(bytes.size(), now, options_->send_timeout);
+        if (deadline && now >= *deadline) return finish(session_end::timed_out);
+        return {step::send, bytes, earlier(deadline)};
     }
 
-    /// Whether it ends at once if it falls behind. It does not wait for what the client has not taken yet:
-    /// this may be reading nothing at all.
+    /// Whether it ends at once if it falls behind. It does not wait for the client to take what it has been
+    /// offered: the client may be reading nothing at all.
     bool ends_when_behind() const noexcept {
-        return !is_draining_ && options_->when_behind == sse::when_behind::disconnect;
+        return phase_ == phase::open && options_->when_behind == sse::when_behind::disconnect;
     }
 
     void skip() {
@@ -301,11 +306,9 @@ private:
         return options_->sends_position ? cursor_.last_event_id() : std::string();
     }
 
-    /// \return false if it had been said already
-    bool say_farewell() {
-        if (said_farewell_) return false;
+    void say_farewell() {
         own_ = options_->farewell ? options_->farewell(retry_) : encode({.retry = retry_});
-        return said_farewell_ = true;
+        phase_ = phase::farewell;
     }
 
     /// Nothing of the log is kept for one that is over.
@@ -326,23 +329,6 @@ private:
     std::optional<time_point> earlier(std::optional<time_point> time) const noexcept {
         return drain_until_ && (!time || *drain_until_ < *time) ? drain_until_ : time;
     }
-
-    const session_options* options_;
-    sse::cursor cursor_;
-    std::string own_;           // what goes before the cursor's bytes
-    std::size_t own_sent_ = 0;  // of it
-    std::size_t given_ = 0;     // of the bytes that `next` gave last, how many have not been sent yet
-    std::uint64_t sent_bytes_ = 0;
-    time_point last_sent_;
-    std::size_t offered_ = 0;   // of the bytes that are next, how many have been waiting since then:
-    time_point offered_at_{};
-    milliseconds retry_{};
-    std::optional<time_point> drain_until_{};
-    session_end end_ = session_end::none;
-    bool has_waited_ = false;  // with nothing to send, since then
-    bool was_spared_ = false;
-    bool is_draining_ = false;
-    bool said_farewell_ = false;
 };
 
 }  // namespace sse
