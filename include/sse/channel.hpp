@@ -40,16 +40,16 @@ namespace sse {
 ///
 /// \pre one thread at a time. Different cursors, and the channel, may be used by different threads.
 class cursor {
-    // The position is the event `number_`, which is in `segment_` or is the first one behind it, and the byte
+    // The position is the event `number_`, which is in `segment_` or is the first one after it, and the byte
     // `offset_` of the segment. That is where the event begins, unless a part of it has been consumed.
     //
-    // The run is what `next_bytes` gave last and `consume` has not taken: the rest of the event `number_`, and
-    // the events behind it up to the index `run_end_` of the segment. All of them are wanted. The run is empty
+    // The run is what `next_bytes` gave last and `consume` has not taken: the rest of the event `number_`,
+    // and the events after it up to the index `run_end_` of the segment. All are wanted. The run is empty
     // if `run_end_` is not above the index of `number_`.
 
     std::vector<std::string> types_{};    // those that are wanted; all if empty
     detail::log* log_ = nullptr;          // null: default-made or moved from, and all below is as here
-    detail::segment* segment_ = nullptr;  // a share of it; null: the log had none yet, or behind, or ended
+    detail::segment* segment_ = nullptr;  // owns a share; null: no segment yet, or behind, or ended
     std::uint64_t number_ = 0;
     std::uint64_t stop_ = UINT64_MAX;  // the cursor ends before the event with this number
     std::uint64_t missed_ = 0;
@@ -60,13 +60,13 @@ class cursor {
     bool is_run_over_ = false;                  // the event at `run_end_` is not wanted: the run cannot grow
     bool has_passed_over_ = false;  // events that are not wanted, since the last that was consumed
 
-    /// Where the event `number_` is, on which depends what comes next.
-    enum class whereabouts : unsigned char {
-        in_log,    // or it is yet to be published
-        begun,     // it has left, but a part of it has been consumed: the rest comes, and no other event
-        left,      // it has left: the cursor is behind
-        past_end,  // it does not come any more, by `end_here`
-        nowhere,   // the cursor has ended
+    /// Where the event `number_` is: on this depends what the cursor gives.
+    enum class next_event : unsigned char {
+        in_log,    // in the log, or yet to be published
+        begun,     // it has left the log, but a part of it has been consumed: its rest comes, then no other
+        left,      // it has left the log: the cursor is behind
+        past_end,  // it is not for this cursor, by `end_here`
+        none,      // the cursor has ended
     };
 
 public:
@@ -105,18 +105,18 @@ public:
     std::string_view next_bytes() & SSE_LIFETIMEBOUND {
         for (bool is_armed = false;;) {
             switch (find_next_event()) {
-                case whereabouts::nowhere: return {};
-                case whereabouts::past_end: return end();
-                case whereabouts::begun: return rest_of_event();
-                case whereabouts::left: return fall_behind();
-                case whereabouts::in_log: break;
+                case next_event::none: return {};
+                case next_event::past_end: return end();
+                case next_event::begun: return rest_of_event();
+                case next_event::left: return fall_behind();
+                case next_event::in_log: break;
             }
             // mark_if_behind() may have been asked before what had been given was consumed.
             change_to(cursor_state::following);
             const bool is_closed = log_->is_closed();  // before the look: see detail/log.hpp
             if (const std::string_view bytes = find_bytes(); !bytes.empty()) return bytes;
             // Meanwhile the event may have left, or those that are not wanted led to the end.
-            if (find_next_event() != whereabouts::in_log) continue;
+            if (find_next_event() != next_event::in_log) continue;
             if (is_closed) return end();
             if (is_armed) return {};
             log_->arm();
@@ -148,13 +148,13 @@ public:
     /// so.
     bool mark_if_behind() noexcept {
         switch (find_next_event()) {
-            case whereabouts::nowhere:
-            case whereabouts::past_end:
-            case whereabouts::in_log: return false;
-            case whereabouts::begun:
+            case next_event::none:
+            case next_event::past_end:
+            case next_event::in_log: return false;
+            case next_event::begun:
                 if (number_ + 1 >= detail::smaller(stop_, log_->first())) return false;
                 break;
-            case whereabouts::left: break;
+            case next_event::left: break;
         }
         change_to(cursor_state::behind);
         return true;
@@ -216,11 +216,11 @@ private:
 
     std::uint32_t index() const noexcept { return static_cast<std::uint32_t>(number_ - segment_->first()); }
 
-    whereabouts find_next_event() const noexcept {
-        if (state_ == cursor_state::ended) return whereabouts::nowhere;
-        if (number_ >= stop_) return whereabouts::past_end;
-        if (number_ >= log_->first()) return whereabouts::in_log;
-        return in_event() ? whereabouts::begun : whereabouts::left;
+    next_event find_next_event() const noexcept {
+        if (state_ == cursor_state::ended) return next_event::none;
+        if (number_ >= stop_) return next_event::past_end;
+        if (number_ >= log_->first()) return next_event::in_log;
+        return in_event() ? next_event::begun : next_event::left;
     }
 
     /// The only function that changes the state: the log counts those that are behind.
@@ -270,8 +270,8 @@ private:
         return segment_->bytes(offset_, segment_->end_of(index()));
     }
 
-    /// Goes on to the next event that is wanted, if there is one. Inline, because the call would cost a tenth of
-    /// what it does.
+    /// Goes on to the next event that is wanted, if there is one. Inline, because the call would cost a tenth
+    /// of what it does.
     [[gnu::always_inline]] std::string_view find_bytes() {
         for (;;) {
             if (segment_ != nullptr) {

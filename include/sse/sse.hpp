@@ -5,6 +5,7 @@
 
 #include "backoff.hpp"
 #include "channel.hpp"
+#include "channel_types.hpp"
 #include "encoder.hpp"
 #include "error.hpp"
 #include "event.hpp"

@@ -98,9 +98,9 @@ private:
 ///
 ///     slot:  latest event with that hash  ->  the one before  ->  ...  ->  one that has left
 ///
-/// The table holds the number of each chain's first event, and each event's entry in the log the number of the
-/// event behind it. A number that has left the log ends a chain, because all behind it are older: so an event
-/// that leaves need not be unlinked.
+/// The table holds the number of each chain's first event, and an event's entry in the log holds the number
+/// of the next. The number of an event that has left ends a chain, because all that follow are older and
+/// have left too: so an event that leaves need not be unlinked.
 ///
 /// A chain holds each ID once, at its latest event: or else a few IDs that come again and again would make it
 /// long. Nobody can choose IDs that share a chain, because the key of the hash is secret.

@@ -11,23 +11,39 @@
 
 namespace sse::detail {
 
-/// A segment of the log: one block of memory with encoded events from its front, and from its back what is to
-/// be known of each. Events are only added, by one thread at a time, and read meanwhile.
+/// A segment of the log: one block of memory, with encoded events from its front, and an entry for each from
+/// its back.
+///
+///     | segment | bytes of event 0 | bytes of event 1 | ->   room   <- | entry 1 | entry 0 |
+///
+/// Events are only added, by one thread at a time under the lock of the log, and read by others meanwhile.
+/// What is below the extent does not change any more, but for `entry::previous`, which only the log uses,
+/// under its lock. Who owns a segment, and who frees it, is described in log.hpp.
 class segment {
 public:
     struct entry {
         std::chrono::steady_clock::time_point time;
-        std::uint64_t previous;  // the number of the event that comes next in the chain of this one's ID
-        std::uint32_t end;       // where its bytes end
+        std::uint64_t previous;  // for `own_ids`: the number of the next event of its chain, an older one
+        std::uint32_t end;       // where its bytes end, counted from the first byte of all
     };
 
+private:
+    static constexpr std::uint32_t complete = std::uint32_t{1} << 31;
+
+    std::uint64_t first_ = 0;  // the number of its first event
+    std::size_t capacity_;     // how many bytes follow this object
+    std::atomic<std::uint32_t> owners_{1};
+    std::atomic<std::uint32_t> extent_{0};  // `added_`, for readers, and `complete` if no event will be added
+    std::uint32_t added_ = 0;               // how many events it has; for the one who adds
+
+public:
     /// What a reader may read.
     struct extent {
         std::uint32_t events;
         bool is_complete;  // no more will be added
     };
 
-    /// How much memory an event takes, in a segment of its own.
+    /// How much memory an event takes in a segment of its own.
     static constexpr std::size_t memory_for(std::size_t event_bytes) noexcept {
         const std::size_t aligned = (event_bytes + alignof(entry) - 1) / alignof(entry) * alignof(entry);
         return sizeof(segment) + sizeof(entry) + aligned;
@@ -52,7 +68,8 @@ public:
     std::size_t memory() const noexcept { return sizeof(segment) + capacity_; }
     std::uint64_t first() const noexcept { return first_; }
 
-    /// Acquires, and takes part in the one order of all such operations: see `log::arm`.
+    /// How many events have been added, and so can be read. Seq_cst, as is what adds them: see "Why no
+    /// wake-up is lost" in log.hpp.
     extent read_extent() const noexcept {
         const std::uint32_t value = extent_.load(std::memory_order_seq_cst);
         return {value & ~complete, (value & complete) != 0};
@@ -83,7 +100,7 @@ public:
         return {data() + begin_of(added_), event_bytes};
     }
 
-    /// Makes an event visible whose bytes have been put into the room.
+    /// Makes an event visible whose bytes have been put into the room: the entry first, then the extent.
     void add(std::size_t event_bytes, std::chrono::steady_clock::time_point time,
              std::uint64_t previous) noexcept {
         const auto end = static_cast<std::uint32_t>(begin_of(added_) + event_bytes);
@@ -100,8 +117,6 @@ public:
     }
 
 private:
-    static constexpr std::uint32_t complete = std::uint32_t{1} << 31;
-
     explicit segment(std::size_t memory) noexcept : capacity_(memory - sizeof(segment)) {}
     ~segment() = default;
 
@@ -111,12 +126,6 @@ private:
     const entry* entries_end() const noexcept {
         return static_cast<const entry*>(static_cast<const void*>(data() + capacity_));
     }
-
-    std::uint64_t first_ = 0;
-    std::size_t capacity_;
-    std::atomic<std::uint32_t> owners_{1};
-    std::atomic<std::uint32_t> extent_{0};
-    std::uint32_t added_ = 0;
 };
 
 }  // namespace sse::detail

@@ -15,7 +15,7 @@ namespace sse::detail {
 ///
 /// A connection offers what is next until the socket takes it. The bytes that are first offered together, up
 /// to 64 KiB, have one deadline: it is put off neither by a byte that is sent now and then, nor by what comes
-/// behind them. Once all of these are sent, what is offered next has a new deadline.
+/// after them. Once all of these are sent, what is offered next has a new deadline.
 ///
 /// But what was offered may leave the log before the socket takes it, and then there may be nothing to offer
 /// for a while, in which nothing is asked of the client. So at the deadline it has all of its time again,
