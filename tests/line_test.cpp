@@ -1,4 +1,4 @@
-#include <sse/line.hpp>
+#include <sse/detail/line.hpp>
 
 #include <doctest/doctest.h>
 
@@ -11,6 +11,8 @@
 
 namespace {
 
+using sse::detail::line_splitter;
+
 struct cut_stream {
     std::vector<std::string> lines{};
     std::string rest{};
@@ -19,7 +21,7 @@ struct cut_stream {
 };
 
 cut_stream cut(std::string_view stream, std::size_t chunk_size) {
-    sse::line_splitter splitter;
+    line_splitter splitter;
     cut_stream result;
     while (!stream.empty()) {
         const std::string chunk(stream.substr(0, chunk_size));
@@ -55,7 +57,7 @@ cut_stream expected_cut(std::string_view stream) {
 }
 
 /// The lines that end in the chunk.
-void append_lines(sse::line_splitter& splitter, std::string_view chunk, std::vector<std::string>& lines) {
+void append_lines(line_splitter& splitter, std::string_view chunk, std::vector<std::string>& lines) {
     splitter.split(
         chunk,
         [&](std::string_view line) {
@@ -81,7 +83,7 @@ TEST_CASE("nothing else ends a line") {
 }
 
 TEST_CASE("a CR ends its line at once, and the LF after it ends none, in whatever chunk it comes") {
-    sse::line_splitter splitter;
+    line_splitter splitter;
     std::vector<std::string> lines;
     const auto give = [&](std::string_view chunk) { append_lines(splitter, chunk, lines); };
     give("a\r");
@@ -127,7 +129,7 @@ TEST_CASE("the beginning of a byte order mark is text where the rest does not co
         CHECK(cut("\xEF\xEF\xBB\xBF\n", size).lines == std::vector<std::string>{"\xEF\xEF\xBB\xBF"});
     }
 
-    sse::line_splitter splitter;
+    line_splitter splitter;
     std::string_view chunk = "\xEF\xBB";
     splitter.split(
         chunk, [](std::string_view) { return true; }, [](std::string_view) {});
@@ -145,7 +147,7 @@ TEST_CASE("the rest of a line is taken with its end, whatever that is and wherev
                 CAPTURE(size);
                 CAPTURE(behind);
                 const bool is_crlf = end == "\r" && behind == "\n";  // the two together, and no line more
-                sse::line_splitter splitter;
+                line_splitter splitter;
                 std::string_view chunk = "data: ";
                 splitter.split(
                     chunk, [](std::string_view) { return true; }, part);
@@ -179,7 +181,7 @@ TEST_CASE("behind the rest of a line an empty line is taken with its end, and no
                             row{"a\n\n", true, ""}, row{"a\r\r", true, ""}, row{"a\r\nb\n", false, "b\n"},
                             row{"a\nb", false, "b"}, row{"a\n", false, ""}, row{"a\r\n", false, ""}}) {
         CAPTURE(each.chunk);
-        sse::line_splitter splitter;
+        line_splitter splitter;
         std::vector<std::string> lines;
         append_lines(splitter, "part", lines);
         std::string_view chunk = each.chunk;
@@ -190,7 +192,7 @@ TEST_CASE("behind the rest of a line an empty line is taken with its end, and no
 }
 
 TEST_CASE("an LF in the next chunk belongs to the CR that ended the empty line") {
-    sse::line_splitter splitter;
+    line_splitter splitter;
     std::vector<std::string> lines;
     append_lines(splitter, "part", lines);
     std::string_view chunk = "a\n\r";
@@ -202,7 +204,7 @@ TEST_CASE("an LF in the next chunk belongs to the CR that ended the empty line")
 
 TEST_CASE("an LF behind the rest of a line ends none where that ended with CR, an empty one behind CR LF") {
     for (const auto& [rest, next] : {std::pair("b\r", "\n\nc\n"), std::pair("b\r\n", "\nc\n")}) {
-        sse::line_splitter splitter;
+        line_splitter splitter;
         std::vector<std::string> lines;
         append_lines(splitter, "a", lines);
         std::string_view chunk = rest;
@@ -213,7 +215,7 @@ TEST_CASE("an LF behind the rest of a line ends none where that ended with CR, a
 }
 
 TEST_CASE("splitting stops where it is told to, and goes on from there") {
-    sse::line_splitter splitter;
+    line_splitter splitter;
     std::string_view chunk = "a\r\nb\n\nc";
     std::vector<std::string> lines;
     std::string rest;
@@ -255,7 +257,7 @@ TEST_CASE("line ends are found wherever they stand in a block of 64 bytes") {
 namespace {
 
 constexpr int count_lines(std::string_view chunk) {
-    sse::line_splitter splitter;
+    line_splitter splitter;
     int lines = 0;
     splitter.split(
         chunk,

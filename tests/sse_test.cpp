@@ -37,13 +37,6 @@ TEST_CASE("sse.hpp alone: each header's names are there") {
     std::string_view bytes = "data: a\n\n";
     CHECK(parser.next(bytes)->data == "a");
 
-    sse::line_splitter lines;
-    std::string_view chunk = "one\rtwo\n";
-    std::vector<std::string> seen;
-    lines.split(
-        chunk, [&](std::string_view line) { return seen.emplace_back(line), true; }, [](std::string_view) {});
-    CHECK(seen == std::vector<std::string>{"one", "two"});
-
     CHECK(sse::encoded_size({.data = "a"}) == 9);
     CHECK(std::error_code(sse::errc::id_has_nul).category() == sse::category());
 }

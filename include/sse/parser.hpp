@@ -6,11 +6,11 @@
 
 #include "detail/event_buffer.hpp"
 #include "detail/handler.hpp"
+#include "detail/line.hpp"
 #include "detail/macros.hpp"
 #include "detail/utf8.hpp"
 #include "error.hpp"
 #include "event.hpp"
-#include "line.hpp"
 
 #include <array>
 #include <cassert>
@@ -747,7 +747,7 @@ private:
     detail::event_buffer<Memory> kept_;
     call call_{};
 
-    line_splitter lines_{};
+    detail::line_splitter lines_{};
     detail::retry_value retry_{};
     std::optional<milliseconds> reconnection_time_{};
     sse::error error_{};

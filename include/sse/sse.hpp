@@ -13,7 +13,6 @@
 #include "http.hpp"
 #include "http1.hpp"
 #include "io.hpp"
-#include "line.hpp"
 #include "parser.hpp"
 #include "session.hpp"
 #include "sink.hpp"

@@ -3,15 +3,16 @@
 //     lines.split(chunk, [](std::string_view line) { …; return true; }, [](std::string_view part) { … });
 #pragma once
 
-#include "detail/line_ends.hpp"
-#include "detail/macros.hpp"
+#include "bytes.hpp"
+#include "line_ends.hpp"
+#include "macros.hpp"
 
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
 #include <type_traits>
 
-namespace sse {
+namespace sse::detail {
 
 /// Cuts a stream into lines, chunk by chunk, without copying and without holding back a finished line.
 ///
@@ -43,7 +44,7 @@ public:
         const char* const last = first + chunk.size();
         const char* line = first;
         bool goes_on = true;
-        detail::for_each_line_end(chunk, window_, [&](const char* end) SSE_INLINE {
+        for_each_line_end(chunk, window_, [&](const char* end) SSE_INLINE {
             const std::string_view text(line, static_cast<std::size_t>(end - line));
             line = end + 1;
             if (text.empty() && end != first && end[-1] == '\r' && *end == '\n') return true;
@@ -73,8 +74,8 @@ public:
     /// \pre the chunk before this one ended within a line
     /// \post the text points into `chunk`
     [[gnu::always_inline]] constexpr rest take_rest(std::string_view& chunk) noexcept {
-        const std::size_t size = detail::find_line_end(chunk);
-        const std::string_view text = detail::front(chunk, size);
+        const std::size_t size = find_line_end(chunk);
+        const std::string_view text = front(chunk, size);
         chunk.remove_prefix(size);
         if (chunk.empty()) return {text, false};
         take_end(chunk);
@@ -92,7 +93,7 @@ public:
 
     /// The bytes so far of what may yet be a byte order mark; at the end of the stream they are text.
     constexpr std::string_view held() const noexcept {
-        return at_start_ ? detail::front(byte_order_mark, mark_size_) : std::string_view();
+        return at_start_ ? front(byte_order_mark, mark_size_) : std::string_view();
     }
 
     /// The next chunk begins a new stream.
@@ -130,4 +131,4 @@ private:
     std::uint8_t mark_size_ = 0;  // how much of a byte order mark has come
 };
 
-}  // namespace sse
+}  // namespace sse::detail
