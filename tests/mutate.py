@@ -33,7 +33,7 @@ MUTATIONS = [
     ("detail/line.hpp", "after_cr_ = line[-1] == '\\r';", "after_cr_ = false;", "line"),
     ("detail/line.hpp", "} else if (after_cr_ && chunk.front() == '\\n') {", "} else if (after_cr_) {", "line"),
     ("detail/line.hpp", "after_cr_ = is_cr && chunk.empty();", "after_cr_ = is_cr;", "line"),
-    ("detail/line.hpp", "if (mark_size_ > 0) on_part(held());", "", "line"),
+    ("detail/line.hpp", "if (mark_size_ > 0) on_unfinished(held());", "", "line"),
     ("detail/line.hpp", 'byte_order_mark = "\\xEF\\xBB\\xBF"', 'byte_order_mark = "\\xEF\\xBB\\xBE"', "line"),
     ("detail/line_ends.hpp", "(((word & low_bits) + low_bits) | word | low_bits)",
      "(((word & low_bits) + low_bits) | low_bits)", "line_ends"),

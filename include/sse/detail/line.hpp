@@ -1,6 +1,7 @@
-// Where the lines of a stream end: BOM, CR, LF and CR LF, over any chunking. Layer 1.
+// Where the lines of a stream end: BOM, CR, LF and CR LF, under any chunking. Layer 1.
 //
-//     lines.split(chunk, [](std::string_view line) { …; return true; }, [](std::string_view part) { … });
+//     lines.split(chunk, [](std::string_view line) { …; return true; },
+//                 [](std::string_view beginning) { … });
 #pragma once
 
 #include "bytes.hpp"
@@ -16,25 +17,25 @@ namespace sse::detail {
 
 /// Cuts a stream into lines, chunk by chunk, without copying and without holding back a finished line.
 ///
-/// Lines end at CR LF, LF or CR; a CR ends its line at once, and an LF right after it, were it in the next
-/// chunk, is dropped. One byte order mark at the very start is dropped, also when it comes in parts.
+/// A line ends at CR LF, LF or CR. A CR ends its line at once; an LF right after it is dropped, even if it is
+/// in the next chunk. One byte order mark at the very start is dropped, even if a chunk ends within it.
 ///
 /// \spec https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
 class line_splitter {
 public:
-    /// Calls `on_line(text)` for each line that ends in `chunk`, without its terminator, until that returns
-    /// false; then, at the end of the chunk, `on_part(text)` with the beginning of a line whose end has not
-    /// come. A line of which parts were given out before is completed by the next `on_line`.
+    /// Calls `on_line(text)` for each line that ends in `chunk`, without its line end, until that returns
+    /// false; then, at the end of the chunk, `on_unfinished(text)` with the beginning of a line whose end has
+    /// not come. The next `on_line` completes a line whose beginning was given out before.
     ///
-    /// \post `chunk` begins behind the last line given out, or is empty. The views point into it, save for
+    /// \post `chunk` begins behind the last line given out, or is empty. The views point into it, except for
     ///       the first bytes of a byte order mark that proved to be none: these live as long as the program.
-    /// \throws what `on_line` and `on_part` throw; only `reset()` may follow
+    /// \throws what `on_line` and `on_unfinished` throw; only `reset()` may follow
     /// \complexity linear in the bytes taken off `chunk`, by this call and the one before
-    template <class OnLine, class OnPart>
-    SSE_INLINE constexpr void split(std::string_view& chunk, OnLine on_line, OnPart on_part) {
+    template <class OnLine, class OnUnfinished>
+    SSE_INLINE constexpr void split(std::string_view& chunk, OnLine on_line, OnUnfinished on_unfinished) {
         if (chunk.empty()) return;
         if (at_start_) {
-            if (!pass_byte_order_mark(chunk, on_part)) return;
+            if (!pass_byte_order_mark(chunk, on_unfinished)) return;
         } else if (after_cr_ && chunk.front() == '\n') {
             chunk.remove_prefix(1);
         }
@@ -47,14 +48,18 @@ public:
         for_each_line_end(chunk, window_, [&](const char* end) SSE_INLINE {
             const std::string_view text(line, static_cast<std::size_t>(end - line));
             line = end + 1;
+            // The LF of a CR LF is no line end, but is marked as one: masks that tell CR from LF would cost a
+            // second comparison of every byte. Here it is skipped for one comparison a line.
             if (text.empty() && end != first && end[-1] == '\r' && *end == '\n') return true;
             return goes_on = on_line(text);
         });
         if (goes_on) {
-            if (line != last) on_part(std::string_view(line, static_cast<std::size_t>(last - line)));
+            if (line != last) on_unfinished(std::string_view(line, static_cast<std::size_t>(last - line)));
             line = last;
         }
-        window_ = static_cast<std::size_t>(line - first) / 64 * 64 + 64;
+        window_ = static_cast<std::size_t>(line - first) / mask_bytes * mask_bytes + mask_bytes;
+        // If reading stopped behind a CR, its LF goes here, so that `chunk` begins with the next line. If the
+        // chunk ended there, the next call drops it. (At least one byte was read, which is before `line`.)
         after_cr_ = line[-1] == '\r';
         if (after_cr_ && line != last && *line == '\n') {
             after_cr_ = false;
@@ -65,11 +70,11 @@ public:
 
     struct rest {
         std::string_view text;
-        bool ended;  ///< or else it is but a further part
+        bool ended;  ///< or else the line goes on in the next chunk
     };
 
-    /// For those who were given a part of a line: takes the rest of that line off the front of `chunk`, and
-    /// its end. The same as split(), for one line and in less time.
+    /// Takes the rest of a line whose beginning was given out off the front of `chunk`, and its end. Does
+    /// what split() does for one line, in less time.
     ///
     /// \pre the chunk before this one ended within a line
     /// \post the text points into `chunk`
@@ -102,13 +107,13 @@ public:
 private:
     static constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
 
-    /// \return whether the start of the stream is decided
-    template <class OnPart>
-    constexpr bool pass_byte_order_mark(std::string_view& chunk, OnPart& on_part) {
+    /// \return whether it is known that the stream begins with a byte order mark, or that it does not
+    template <class OnUnfinished>
+    constexpr bool pass_byte_order_mark(std::string_view& chunk, OnUnfinished& on_unfinished) {
         while (mark_size_ < byte_order_mark.size()) {
             if (chunk.empty()) return false;
             if (chunk.front() != byte_order_mark[mark_size_]) {
-                if (mark_size_ > 0) on_part(held());
+                if (mark_size_ > 0) on_unfinished(held());
                 break;
             }
             ++mark_size_;
@@ -118,6 +123,7 @@ private:
         return true;
     }
 
+    /// Takes a line end off the front of `chunk`, as far as it has come.
     constexpr void take_end(std::string_view& chunk) noexcept {
         const bool is_cr = chunk.front() == '\r';
         chunk.remove_prefix(1);
@@ -125,9 +131,12 @@ private:
         if (is_cr && chunk.starts_with('\n')) chunk.remove_prefix(1);
     }
 
-    std::size_t window_ = 64;     // how far to look ahead at first: as far as it was of use the last time
-    bool at_start_ = true;
-    bool after_cr_ = false;
+    /// How many bytes to mark the line ends of at first: whole masks, as many as the last call read before
+    /// its caller stopped it. A caller that takes one event at a time stops after a few lines, and the marks
+    /// behind them would be made again by the next call; one that never stops soon has the largest window.
+    std::size_t window_ = mask_bytes;
+    bool at_start_ = true;        // within the byte order mark, or before it
+    bool after_cr_ = false;       // the last chunk ended with a CR: an LF would belong to it
     std::uint8_t mark_size_ = 0;  // how much of a byte order mark has come
 };
 

@@ -35,6 +35,9 @@
 
 namespace sse::detail {
 
+/// How many bytes one mask answers for: a bit for each.
+inline constexpr std::size_t mask_bytes = 64;
+
 // Each path answers for 64 bytes, and some for 16, which of them are CR or LF: bit i for byte i.
 
 namespace portable {
