@@ -2,11 +2,27 @@
 //
 //     sse::parser parser;
 //     auto error = parser.feed(bytes, [](const sse::event_view& event) { use(event.type, event.data); });
+//
+// The way of a byte, from a chunk to the handler:
+//
+//     detail/line.hpp finds where its line ends.
+//     ├─ If all of its block lies in the chunk so far:
+//     │  read_field() makes a view of the value; only data lines behind the first are copied, to join them.
+//     │  At the empty line, dispatch() commits the id and calls the handler.
+//     └─ Otherwise:
+//        detail/field_reader.hpp reads as much of the line as has come, and decides what counts.
+//        detail/kept_event.hpp keeps that; at the end of the line it becomes data, type or id.
+//        At the empty line, dispatch_kept() commits the id and calls the handler.
 #pragma once
 
+#include "detail/bytes.hpp"
 #include "detail/event_buffer.hpp"
+#include "detail/field.hpp"
+#include "detail/field_reader.hpp"
 #include "detail/handler.hpp"
+#include "detail/kept_event.hpp"
 #include "detail/line.hpp"
+#include "detail/line_ends.hpp"
 #include "detail/macros.hpp"
 #include "detail/utf8.hpp"
 #include "error.hpp"
@@ -15,7 +31,6 @@
 #include <array>
 #include <cassert>
 #include <cstddef>
-#include <cstdint>
 #include <optional>
 #include <string_view>
 #include <type_traits>
@@ -51,50 +66,17 @@ struct parser_options {
     sse::invalid_utf8 invalid_utf8 = sse::invalid_utf8::keep;
 };
 
-namespace detail {
-
-/// The value of a `retry` field, read in as many parts as one likes: only digits, held at the largest value.
-class retry_value {
-public:
-    constexpr void read(std::string_view text) noexcept {
-        for (const char c : text) {
-            if (c < '0' || c > '9') {
-                valid_ = false;
-                return;
-            }
-            const int digit = c - '0';
-            // Only constants are divided: on 32 bits to divide 64 is a lot of code.
-            constexpr std::int64_t max = INT64_MAX;
-            const bool fits = value_ < max / 10 || (value_ == max / 10 && digit <= max % 10);
-            value_ = fits ? value_ * 10 + digit : max;
-            empty_ = false;
-        }
-    }
-
-    constexpr std::optional<milliseconds> get() const noexcept {
-        return valid_ && !empty_ ? std::optional(milliseconds(value_)) : std::nullopt;
-    }
-
-private:
-    std::int64_t value_ = 0;
-    bool valid_ = true;
-    bool empty_ = true;
-};
-
-}  // namespace detail
-
 /// Reads an event stream, in chunks of any size, and hands out its events.
 ///
 /// Events are the same under every chunking. No byte sequence is an error; only the limit is.
 ///
 /// An event that lies in one chunk and has one data line is not copied: the views of its type and its data
 /// point into the chunk, and so does that of its id for a handler. It is copied if
-/// - its block also has a line other than `event`, `id` and a comment that no handler asks for; or a field
-///   without a colon, or an id with a NUL;
-/// - a line of it, with the rest of the chunk, has less than 8 bytes, as `id: 1` and the blank line behind it
-///   at the end of a chunk;
-/// - bytes of it are replaced, as `invalid_utf8::replace` asks for;
-/// - the chunk is larger than the room that the limit leaves, and the event all but reaches that limit.
+/// - its block has any other line than `data:`, `event:`, `id:` without a NUL, and a comment that no handler
+///   asks for: `retry`, an unknown field, a field without its colon;
+/// - a line of it is not UTF-8, and `invalid_utf8::replace` asks for that to be replaced;
+/// - the chunk is larger than the room that the limit leaves, and the event with the names of its fields is,
+///   too.
 ///
 /// `Memory` holds what is retained between chunks: `sse::parser` has it on the heap, `sse::fixed_parser`
 /// within itself. A std::vector<char> serves as well, for the sake of its allocator; so does anything with
@@ -144,7 +126,7 @@ public:
         reading guard(*this);
         read(bytes, handler);
         guard.done();
-        return error_;
+        return error();
     }
 
     /// Pull: takes bytes off the front of `bytes` up to and with the next event, and returns that.
@@ -177,7 +159,7 @@ public:
         reading guard(*this);
         read_end(what, handler);
         guard.done();
-        return error_;
+        return error();
     }
 
     /// The same for those who pull. \post The views live until the next call of a function that is not const.
@@ -196,62 +178,38 @@ public:
     /// reconnection time.
     constexpr void reset() noexcept {
         if (is_in_handler()) return;
-        end_block();
+        drop_block();
         restart();
-        error_ = {};
+        kept_.admit();
     }
 
     /// What stopped the parser, until `reset()`.
-    constexpr sse::error error() const noexcept { return error_; }
+    constexpr sse::error error() const noexcept {
+        if (kept_.is_too_large()) return errc::event_too_large;
+        return {};
+    }
 
     /// Whether the stream stands within an event: something of one, or of a line, was read since the last
     /// blank line.
     constexpr bool in_event() const noexcept {
-        if (dispatched_ || error_) return false;
-        return keeps_ || !lines_.held().empty();
+        if (dispatched_ || kept_.is_too_large()) return false;
+        return reader_.is_open() || !kept_.is_empty() || !lines_.held().empty();
     }
 
     /// The ID to send when connecting again: that of the last complete block which had one, or else the one
     /// begun with. Lives until the next call of a function that is not const.
     constexpr std::string_view last_event_id() const noexcept SSE_LIFETIMEBOUND {
-        if (dispatched_ && has_id_) return kept_[slot::id];
-        return call_.last_event_id.data() ? call_.last_event_id : kept_[slot::last_event_id];
+        return call_.last_event_id.data() ? call_.last_event_id : kept_.last_event_id();
     }
 
     /// What the server asked for by `retry`, if it did.
     constexpr std::optional<milliseconds> reconnection_time() const noexcept { return reconnection_time_; }
 
 private:
-    using slot = detail::slot;
-
-    /// What is read of a line that does not lie in the chunk as a whole: the value of one of the four fields,
-    /// a comment, another field, what nobody asks for, or still the name. None: no such line is being read.
-    enum class part : unsigned char { data, event, id, retry, comment, unknown, dropped, name, none };
-
-    static constexpr std::array<std::string_view, 5> names{"data", "event", "id", "retry", ""};  // by part
-
-    static constexpr std::string_view name_of(part field) noexcept {
-        return names[static_cast<std::size_t>(field)];
-    }
-
-    /// The handler where events are pulled: reading stops at each.
-    struct puller {
-        std::optional<event_view>& event;
-        constexpr void on_event(const event_view& pulled) noexcept { event = pulled; }
-    };
-
-    /// The values of a block that lies in the chunk so far. Only what has `data()` was read.
-    struct loose_block {
-        std::string_view type{};
-        std::string_view data{};
-        std::string_view id{};
-
-        constexpr bool empty() const noexcept { return !type.data() && !data.data() && !id.data(); }
-    };
-
     /// What belongs to one call that reads. A copy that a handler makes of the parser is in no call.
     struct call {
-        std::string_view last_event_id{};  // in the chunk, and instead of the one kept, where it has data()
+        std::string_view
+            last_event_id{};  // if it has data(): in the chunk, and counts instead of the one kept
         bool is_reading = false;
 
         constexpr call() noexcept = default;
@@ -264,17 +222,43 @@ private:
         constexpr ~call() = default;
     };
 
-    constexpr bool is_in_handler() const noexcept {
-        assert(!call_.is_reading && "called from inside a handler");
-        return call_.is_reading;
-    }
+    // The state. A block is loose while all of it lies in the chunk being read: its values are views, which
+    // read_lines() alone knows; only data of several lines, which has to be contiguous, is in kept_. A block
+    // that is not loose is in kept_ as a whole. When a call returns, nothing is loose.
+    detail::kept_event<Memory> kept_;  // and whether the limit was passed
+    call call_{};
+    detail::line_splitter lines_{};  // whether the last chunk ended in a CR LF, or in a byte order mark
+    detail::field_reader reader_{};  // the line that the last chunk ended in
+    std::optional<milliseconds> reconnection_time_{};
+    sse::invalid_utf8 invalid_utf8_;
+    bool dispatched_ = false;  // the block in kept_ is complete; it is dropped once nobody looks at its event
+
+    /// The values of a loose block. A field has been read if its view has data().
+    struct loose_block {
+        std::string_view type{};
+        std::string_view data{};
+        std::string_view id{};
+    };
+
+    /// How the next line is read.
+    enum class way : unsigned char {
+        loose,    ///< with its block, which fits for certain and is handed on as it came
+        checked,  ///< the same, if the line fits, and is UTF-8 where that is asked for
+        kept,     ///< nothing is loose
+    };
+
+    /// The handler if events are pulled: reading stops at each.
+    struct puller {
+        std::optional<event_view>& event;
+        constexpr void on_event(const event_view& pulled) noexcept { event = pulled; }
+    };
 
     /// One call that reads. Should an exception end it, no half event is left, nor a view into the chunk.
     class reading {
     public:
         constexpr explicit reading(basic_parser& owner) noexcept : owner_(owner) {
             owner_.call_.is_reading = true;
-            if (owner_.dispatched_) owner_.end_block();
+            if (owner_.dispatched_) owner_.drop_block();
         }
         reading(const reading&) = delete;
         reading& operator=(const reading&) = delete;
@@ -290,477 +274,270 @@ private:
         bool done_ = false;
     };
 
-    constexpr void start_from(std::string_view last_event_id) {
-        if (fits(last_event_id.size())) kept_.set(slot::last_event_id, last_event_id);
+    constexpr bool is_in_handler() const noexcept {
+        assert(!call_.is_reading && "called from inside a handler");
+        return call_.is_reading;
     }
 
-    // Reading a chunk
+    constexpr void start_from(std::string_view last_event_id) {
+        if (kept_.fits(last_event_id.size())) kept_.set_last_event_id(last_event_id);
+    }
 
     template <class Handler>
     constexpr void read(std::string_view& bytes, Handler& handler) {
-        if (error_) return;
-        if (line_ == part::none || continue_line(bytes, handler)) read_lines(bytes, handler);
-        if (error_) give_up();
+        if (kept_.is_too_large()) return;
+        if (!reader_.is_open() || continue_line(bytes, handler)) read_lines(bytes, handler);
+        if (kept_.is_too_large()) give_up();
     }
 
-    /// \return whether there is more to read
-    template <class Handler>
-    constexpr bool continue_line(std::string_view& bytes, Handler& handler) {
-        const auto [text, ended] = lines_.take_rest(bytes);
-        if (line_ == part::data && !after_colon_) keep(text);
-        else read_part<Handler>(text);
-        if (ended) end_line(handler);
-        if (!ended || error_ || !call_.is_reading) return false;
-        if (lines_.take_empty(bytes)) {
-            dispatch_kept(handler);
-            if (dispatched_ || !call_.is_reading) return false;
-        }
-        if (bytes.size() > 64 || detail::find_line_end(bytes) < bytes.size()) return true;
-        if (!bytes.empty()) read_part<Handler>(bytes);  // of which only the beginning is here
-        bytes.remove_prefix(bytes.size());
-        return false;
-    }
+    // The fast path: nearly every block lies in one chunk, and its values are left there.
+    //
+    // A function that returns a bool says whether to go on, if nothing else is said: not behind an event that
+    // is pulled, not past the limit, and not once a handler has assigned to this parser.
 
-    /// Nearly every block lies in one chunk. Its values are left there, and `block` is all that is known of
-    /// them until the blank line; whatever is different goes by way of what is kept.
     template <class Handler>
     [[gnu::noinline]] constexpr void read_lines(std::string_view& bytes, Handler& handler) {
-        const bool careful = invalid_utf8_ == sse::invalid_utf8::replace || bytes.size() + 2 > kept_.room();
-        const char* const last = bytes.data() + bytes.size();
-        bool slow = careful || keeps_;
-        bool stopped = false;
+        // What a loose block will need to be kept are bytes of the chunk, no byte twice: values, and the LFs
+        // between data lines. So if the chunk fits, each block in it does.
+        const bool fits = bytes.size() <= kept_.room();
+        const way usual = fits && invalid_utf8_ == sse::invalid_utf8::keep ? way::loose : way::checked;
+        way next = kept_.is_empty() ? usual : way::kept;
         loose_block block;
+        const char* const last = bytes.data() + bytes.size();
         lines_.split(
             bytes,
             [&](std::string_view line) SSE_INLINE {
-                if (!slow || (!keeps_ && is_plain(line, block))) [[likely]] {
-                    if (line.empty()) {  // an empty line dispatches the event
-                        if (!dispatch(block, handler)) {
-                            stopped = true;
-                            return false;
+                if (next == way::loose || (next == way::checked && passes(line, block))) [[likely]] {
+                    if (line.empty()) {  // An empty line dispatches the event.
+                        if (dispatch(block, handler)) {
+                            block = {};
+                            return true;
                         }
-                        block = {};
-                        return true;
+                        next = way::kept;  // takes less time than to clear the block, which is done with
+                        return false;
                     }
                     if (read_field(line, last, block)) return true;
+                    // A line that starts with a colon is ignored.
                     if (line.front() == ':' && !detail::has_on_comment<Handler>) return true;
                 }
                 keep(block);
                 const bool goes_on = read_kept(line, handler);
-                slow = careful || keeps_;
+                next = kept_.is_empty() ? usual : way::kept;
                 return goes_on;
             },
-            [&](std::string_view text) {
+            [&](std::string_view beginning) {
                 settle();  // an id that another has replaced must not take up room
                 keep(block);
-                read_part<Handler>(text);
-                slow = true;
+                reader_.template read<Handler>(beginning, kept_);
+                next = way::kept;  // for the rest of a line that began like a byte order mark
             });
-        if (error_) return;
-        if (!stopped) keep(block);
+        if (next != way::kept) keep(block);
         settle();
     }
 
-    /// \return whether the line is data, event or id: most lines are, and only these are looked for here
-    /// \pre up to `last` the bytes behind the line can be read
+    /// \return whether the line is one of those that most are: data, event, or id, with a colon
+    /// \pre the bytes behind the line can be read up to `last`
     /// \spec https://html.spec.whatwg.org/multipage/server-sent-events.html#processField
     [[gnu::always_inline]] constexpr bool read_field(std::string_view line, const char* last,
                                                      loose_block& block) {
-        const char* const text = line.data();
-        if (last - text < 8) return false;
-        // No name holds a line end, so what equals one lies in this line.
-        const auto begins_with = [&](std::string_view name) {
-            return detail::load<std::uint32_t>(text) == word(name);
-        };
-        const auto value_from = [&](const char* begin) {
-            return std::string_view(begin, static_cast<std::size_t>(text + line.size() - begin));
-        };
-        if (begins_with("data")) {  // appended, each line behind an LF
-            const char* const value = behind_colon(text + 4);
-            if (value == nullptr) return false;
-            block.data = block.data.data() ? append_data(block.data, value_from(value)) : value_from(value);
-            return true;
+        using detail::field, detail::value_of, detail::min_bytes_of;
+        const auto size = static_cast<std::size_t>(last - line.data());
+        if (size >= min_bytes_of<field::event>) {  // `data` needs less
+            // The value is appended to the data buffer, behind an LF if there is data.
+            if (const std::string_view value = value_of<field::data>(line); value.data()) {
+                block.data = block.data.data() ? append_data(block.data, value) : value;
+                return true;
+            }
+            // The event type buffer becomes the value.
+            if (const std::string_view value = value_of<field::event>(line); value.data()) {
+                block.type = value;
+                return true;
+            }
         }
-        if (begins_with("even") && text[4] == 't') {  // becomes the type
-            const char* const value = behind_colon(text + 5);
-            if (value == nullptr) return false;
-            block.type = value_from(value);
-            return true;
-        }
-        if (text[0] == 'i' && text[1] == 'd') {  // becomes the id, unless it has a NUL
-            const char* const value = behind_colon(text + 2);
-            if (value == nullptr || detail::has_nul(line)) return false;
-            block.id = value_from(value);
-            return true;
-        }
-        return false;
+        // The last event ID buffer becomes the value, unless that has a NUL. (The name has none, and with it
+        // most ids are as long as has_nul() likes them.)
+        if (size < min_bytes_of<field::id>) return false;
+        const std::string_view value = value_of<field::id>(line);
+        if (!value.data() || detail::has_nul(line)) return false;
+        block.id = value;
+        return true;
     }
 
-    static constexpr std::uint32_t word(std::string_view text) noexcept {
-        return detail::load<std::uint32_t>(text.data());
-    }
-
-    /// \return where the value begins, behind the colon and one space; nullptr where no colon is
-    static constexpr const char* behind_colon(const char* colon) noexcept {
-        if (colon[0] == ':' && colon[1] == ' ') [[likely]] return colon + 2;
-        return colon[0] == ':' ? colon + 1 : nullptr;
-    }
-
-    static constexpr std::string_view without_space(std::string_view value) noexcept {
-        return detail::behind(value, value.starts_with(' ') ? 1 : 0);
-    }
-
-    /// \return whether the line fits for certain, and is handed on as it came
-    constexpr bool is_plain(std::string_view line, const loose_block& block) const noexcept {
-        const std::size_t loose = block.type.size() + block.id.size() + (has_data_ ? 0 : block.data.size());
-        return line.size() + loose <= room() &&
-               (invalid_utf8_ == sse::invalid_utf8::keep || detail::is_well_formed(line));
-    }
-
+    /// Dispatches the event of a loose block.
     /// \spec https://html.spec.whatwg.org/multipage/server-sent-events.html#dispatchMessage
     template <class Handler>
     constexpr bool dispatch(const loose_block& block, Handler& handler) {
-        std::string_view id = block.id;
-        if (!id.data()) {
-            id = last_event_id();
-        } else {  // first, the id becomes the last event ID
-            if (has_data_ || std::is_same_v<Handler, puller>) {
-                kept_.set(slot::last_event_id, id);
-            } else {
-                kept_.reserve_block(id.size());  // so that settle() need not allocate
-                call_.last_event_id = id;
-            }
-            if constexpr (detail::has_on_id<Handler>) handler.on_id(id);
-        }
-        if (!block.data.data()) return call_.is_reading;  // without a data line there is no event
-        const std::string_view type = block.type.empty() ? "message" : block.type;
-        if (has_data_) {
-            dispatched_ = true;
-            if (!notify({type, kept_.data(), id}, handler)) return false;
-            end_block();
-            return true;
-        }
-        return notify({type, block.data, id}, handler);
+        const bool has_id = block.id.data() != nullptr;
+        if (has_id) commit<Handler>(block.id);  // which may move what is kept
+        const std::string_view id = has_id ? block.id : last_event_id();
+        dispatched_ = kept_.has_data();
+        const std::string_view data = dispatched_ ? kept_.data() : block.data;
+        if (!tell(has_id, id, block.data.data() != nullptr, block.type, data, handler)) return false;
+        if (dispatched_) drop_block();
+        return true;
     }
 
-    /// \return whether to go on
+    /// The last event ID becomes the id of a loose block.
     template <class Handler>
-    constexpr bool notify(const event_view& event, Handler& handler) const {
+    constexpr void commit(std::string_view id) {
+        if (std::is_same_v<Handler, puller> || kept_.has_data()) {
+            kept_.set_last_event_id(id);
+        } else {                              // It stays in the chunk: the next block may well bring another.
+            kept_.reserve_last_event_id(id);  // so that settle() need not allocate
+            call_.last_event_id = id;
+        }
+    }
+
+    /// Tells the handler what the end of a block means. \pre its id, if it has one, is the last event ID
+    template <class Handler>
+    [[gnu::always_inline]] constexpr bool tell(bool has_id, std::string_view id, bool has_data,
+                                               std::string_view type, std::string_view data,
+                                               Handler& handler) {
+        if constexpr (detail::has_on_id<Handler>) {
+            if (has_id) {
+                handler.on_id(id);
+                if (!call_.is_reading) return false;
+            }
+        }
+        // Without a data line there is no event.
+        if (!has_data) return true;
+        // The type is "message", unless the event type buffer says otherwise.
+        const event_view event{type.empty() ? "message" : type, data, id};
         if constexpr (detail::has_on_event<Handler>) handler.on_event(event);
         else handler(event);
         return !std::is_same_v<Handler, puller> && call_.is_reading;
     }
 
-    /// Reads a line of a block that is kept, or that is to be kept from here on.
-    template <class Handler>
-    constexpr bool read_kept(std::string_view line, Handler& handler) {
-        settle();
-        if (line_ == part::none && line.empty()) {
-            dispatch_kept(handler);
-        } else {
-            read_part<Handler>(line);
-            end_line(handler);
+    /// Joins a further data line to those before it.
+    /// \return all of the data
+    constexpr std::string_view append_data(std::string_view data, std::string_view line) {
+        if (!kept_.has_data()) [[unlikely]] {
+            settle();
+            kept_.set_data(data);
         }
-        return !error_ && !dispatched_ && call_.is_reading;
+        kept_.append_data_line(line);
+        return kept_.data();
     }
 
-    /// From here on what was read of the block is kept.
+    /// \return whether the line fits for certain, and is handed on as it came
+    constexpr bool passes(std::string_view line, const loose_block& block) const noexcept {
+        const std::size_t data = kept_.has_data() ? 0 : block.data.size();
+        return line.size() + block.type.size() + block.id.size() + data <= room() &&
+               (invalid_utf8_ == sse::invalid_utf8::keep || detail::is_well_formed(line));
+    }
+
+    /// How many bytes more may be retained, besides a loose block.
+    constexpr std::size_t room() const noexcept {
+        const std::size_t stale = call_.last_event_id.data() ? kept_.last_event_id().size() : 0;
+        return kept_.room() + stale - call_.last_event_id.size();
+    }
+
+    // From the fast path to the slow one
+
+    /// From here on nothing is loose of the block.
     constexpr void keep(loose_block& block) {
-        if (block.empty()) return;
+        if (!block.type.data() && !block.data.data() && !block.id.data()) return;
         keep_values(block);
         block = {};
     }
 
     [[gnu::noinline]] constexpr void keep_values(const loose_block& block) {
         settle();
-        if (!block.type.empty()) kept_.set(slot::type, block.type);
-        if (block.id.data()) {
-            kept_.set(slot::id, block.id);
-            has_id_ = true;
-        }
-        if (block.data.data()) keep_data(block.data);
-        keeps_ = keeps_block();
+        if (!block.type.empty()) kept_.set_type(block.type);
+        if (block.id.data()) kept_.set_id(block.id);
+        if (block.data.data() && !kept_.has_data()) kept_.set_data(block.data);
     }
 
-    constexpr void keep_data(std::string_view data) {
-        if (has_data_) return;
-        kept_.append_to_line(data);
-        kept_.move_line_to_data();
-        has_data_ = true;
+    /// From here on the last event ID does not lie in the chunk.
+    constexpr void settle() noexcept {
+        if (!call_.last_event_id.data()) return;
+        kept_.set_last_event_id(call_.last_event_id);
+        call_.last_event_id = {};
     }
 
-    /// A further line of data: together they have to be contiguous, and so are kept.
-    /// \return all of the data
-    constexpr std::string_view append_data(std::string_view data, std::string_view line) {
-        if (!has_data_) [[unlikely]] {
-            settle();
-            keep_data(data);
-        }
-        kept_.append_data_line(line);
-        return kept_.data();
+    // The slow path: blocks that span chunks, or have lines unlike most
+
+    /// Reads on in the line that the last chunk ended in.
+    template <class Handler>
+    constexpr bool continue_line(std::string_view& bytes, Handler& handler) {
+        const auto [text, ended] = lines_.take_rest(bytes);
+        reader_.template read_on<Handler>(text, kept_);
+        if (!ended || !end_line(handler)) return false;
+        if (lines_.take_empty(bytes) && !dispatch_kept(handler)) return false;
+        // If chunks are small, what is left is often the beginning of a line. In as few bytes as one mask is
+        // for, that is known at once, and to read it here takes less time than read_lines() takes to begin.
+        if (bytes.size() > detail::mask_bytes || detail::find_line_end(bytes) < bytes.size()) return true;
+        if (!bytes.empty()) reader_.template read<Handler>(bytes, kept_);
+        bytes.remove_prefix(bytes.size());
+        return false;
+    }
+
+    /// Reads a line, or the rest of one, whose end has come.
+    template <class Handler>
+    constexpr bool read_kept(std::string_view line, Handler& handler) {
+        settle();
+        // An empty line dispatches the event.
+        if (line.empty() && !reader_.is_open()) return dispatch_kept(handler);
+        reader_.template read<Handler>(line, kept_);
+        return end_line(handler);
     }
 
     template <class Handler>
-    constexpr void set_reconnection_time(Handler& handler) {
-        const std::optional<milliseconds> time = retry_.get();
-        if (!time) return;
-        reconnection_time_ = time;
-        if constexpr (detail::has_on_retry<Handler>) handler.on_retry(*time);
+    constexpr bool end_line(Handler& handler) {
+        reader_.end(kept_, invalid_utf8_ == sse::invalid_utf8::replace, reconnection_time_, handler);
+        return !kept_.is_too_large() && call_.is_reading;
     }
 
+    /// Dispatches the event of a block that is kept.
     template <class Handler>
-    static constexpr void notify_of_unknown_field(std::string_view line, Handler& handler) {
-        const std::size_t colon = line.find(':');
-        const bool has_value = colon != std::string_view::npos;
-        const std::string_view rest = has_value ? detail::behind(line, colon + 1) : std::string_view();
-        handler.on_unknown_field(detail::front(line, colon), without_space(rest));
-    }
-
-    // Reading a line in parts: what it is shows as soon as its name is over, and only what counts is kept.
-
-    template <class Handler>
-    constexpr void read_part(std::string_view text) {
-        if (line_ == part::none) {
-            keeps_ = true;
-            if (begins_with_data(text)) {
-                line_ = part::data;
-                if (has_data_) keep("\n");
-                const char* const value = behind_colon(text.data() + 4);
-                return keep(detail::behind(text, static_cast<std::size_t>(value - text.data())));
-            }
-            line_ = part::name;
-            name_size_ = 0;
-        }
-        if (line_ == part::name) read_name<Handler>(text);
-        if (text.empty() || error_) return;
-        if (after_colon_) text = without_space(text);
-        after_colon_ = false;
-
-        switch (line_) {
-            case part::data:
-            case part::event:
-            case part::comment:
-            case part::unknown: keep(text); break;
-            case part::id:
-                keep(detail::front(text, text.find('\0')));
-                if (text.find('\0') != std::string_view::npos) {  // the field is to be ignored
-                    kept_.drop_line();
-                    line_ = part::dropped;
-                }
-                break;
-            case part::retry: retry_.read(text); break;
-            case part::dropped:
-            case part::name:
-            case part::none: break;
-        }
-    }
-
-    static constexpr bool begins_with_data(std::string_view text) noexcept {
-        return text.size() >= 8 && detail::load<std::uint32_t>(text.data()) == word("data") && text[4] == ':';
-    }
-
-    /// Takes the name of the field and its colon off the front of `text`.
-    template <class Handler>
-    constexpr void read_name(std::string_view& text) {
-        if (text.empty()) return;
-        if (name_size_ == 0) name_ = part_beginning_with(text.front());
-        if (name_ == part::unknown) return begin_unknown<Handler>();
-        const std::string_view name = name_of(name_);
-        for (; name_size_ < name.size(); ++name_size_, text.remove_prefix(1)) {
-            if (text.empty()) return;
-            if (text.front() != name[name_size_]) return begin_unknown<Handler>();
-        }
-        if (text.empty()) return;
-        if (text.front() != ':') return begin_unknown<Handler>();
-        text.remove_prefix(1);
-        begin_value<Handler>();
-    }
-
-    static constexpr part part_beginning_with(char byte) noexcept {
-        switch (byte) {
-            case 'd': return part::data;
-            case 'e': return part::event;
-            case 'i': return part::id;
-            case 'r': return part::retry;
-            case ':': return part::comment;
-            default: return part::unknown;
-        }
-    }
-
-    template <class Handler>
-    constexpr void begin_value() {
-        line_ = name_;
-        after_colon_ = true;
-        if (line_ == part::data && has_data_) keep("\n");
-        if (line_ == part::retry) retry_ = {};
-        if (line_ == part::comment && !detail::has_on_comment<Handler>) line_ = part::dropped;
-    }
-
-    template <class Handler>
-    constexpr void begin_unknown() {
-        line_ = part::dropped;
-        if constexpr (detail::has_on_unknown_field<Handler>) {
-            line_ = part::unknown;
-            if (name_size_ != 0) keep(detail::front(name_of(name_), name_size_));
-        }
-    }
-
-    template <class Handler>
-    constexpr void end_line(Handler& handler) {
-        if (line_ == part::name) {
-            if (name_size_ == name_of(name_).size()) begin_value<Handler>();
-            else begin_unknown<Handler>();
-        }
-        const part ended = std::exchange(line_, part::none);
-        after_colon_ = false;
-        if (error_ || !(invalid_utf8_ == sse::invalid_utf8::keep || replace_in_line())) return;
-
-        const std::string_view line = kept_.line();
-        switch (ended) {
-            case part::data:
-                has_data_ = true;
-                kept_.move_line_to_data();
-                break;
-            case part::event: kept_.move_line_to(slot::type); break;
-            case part::id:
-                kept_.move_line_to(slot::id);
-                has_id_ = true;
-                break;
-            case part::retry: set_reconnection_time(handler); break;
-            case part::comment:
-                if constexpr (detail::has_on_comment<Handler>) handler.on_comment(line);
-                kept_.drop_line();
-                break;
-            case part::unknown:
-                if constexpr (detail::has_on_unknown_field<Handler>) notify_of_unknown_field(line, handler);
-                kept_.drop_line();
-                break;
-            case part::dropped:
-            case part::name:
-            case part::none: break;
-        }
-        keeps_ = keeps_block();
-    }
-
-    /// \return whether what replaces the ill-formed parts of the line stays within the limit
-    constexpr bool replace_in_line() {
-        if (detail::is_well_formed(kept_.line())) return true;
-        const std::size_t growth = detail::replacement_growth(kept_.line());
-        if (!fits(growth)) return false;
-        char* const begin = kept_.open_line(growth);
-        detail::replace_ill_formed(detail::behind(kept_.line(), growth), begin);
-        return true;
-    }
-
-    [[gnu::always_inline]] constexpr void keep(std::string_view text) {
-        if (fits(text.size())) kept_.append_to_line(text);
-    }
-
-    // The end of a block, and of the stream
-
-    /// As dispatch(), of what is kept.
-    template <class Handler>
-    constexpr void dispatch_kept(Handler& handler) {
+    constexpr bool dispatch_kept(Handler& handler) {
+        const bool has_id = kept_.has_id();
+        kept_.commit_id();
         dispatched_ = true;
-        if constexpr (detail::has_on_id<Handler>) {
-            if (has_id_) handler.on_id(last_event_id());
-        }
-        if (has_data_) {
-            const std::string_view type = kept_[slot::type];
-            if (!notify({type.empty() ? "message" : type, kept_.data(), last_event_id()}, handler)) return;
-        }
-        end_block();
-    }
-
-    /// Forgets the block; if it was dispatched, its id is the last event ID from now on.
-    constexpr void end_block() noexcept {
-        if (dispatched_ && has_id_) kept_.rename_id_to_last_event_id();
-        kept_.drop_block();
-        has_data_ = false;
-        has_id_ = false;
-        dispatched_ = false;
-        keeps_ = line_ != part::none;
+        if (!tell(has_id, last_event_id(), kept_.has_data(), kept_.type(), kept_.data(), handler))
+            return false;
+        drop_block();
+        return true;
     }
 
     template <class Handler>
     constexpr void read_end(unfinished_event what, Handler& handler) {
-        if (what == unfinished_event::deliver && !error_) {
-            if (!lines_.held().empty()) read_part<Handler>(lines_.held());
-            if (line_ != part::none) end_line(handler);
-            if (!error_) dispatch_kept(handler);
+        if (what == unfinished_event::deliver && !kept_.is_too_large()) {
+            if (!lines_.held().empty()) reader_.template read<Handler>(lines_.held(), kept_);
+            if (!reader_.is_open() || end_line(handler)) dispatch_kept(handler);
         }
         restart();
-        if (!dispatched_) end_block();
-        if (error_) give_up();
+        if (!dispatched_) drop_block();
+        if (kept_.is_too_large()) give_up();
     }
 
+    // What is forgotten
+
+    constexpr void drop_block() noexcept {
+        kept_.drop_block();
+        dispatched_ = false;
+    }
+
+    /// The next chunk begins a stream.
     constexpr void restart() noexcept {
         lines_.reset();
-        line_ = part::none;
-        keeps_ = false;
-        after_colon_ = false;
+        reader_.reset();
         kept_.drop_line();
-    }
-
-    // What is retained
-
-    /// \return whether so many bytes more may be retained; if not, that is the error
-    /// \pre nothing is loose of what has been read
-    constexpr bool fits(std::size_t size) noexcept {
-        if (size <= kept_.room()) return true;
-        error_ = errc::event_too_large;
-        return false;
-    }
-
-    /// How many bytes more may be retained, besides what is loose of the block.
-    constexpr std::size_t room() const noexcept {
-        const std::size_t stale = call_.last_event_id.data() ? kept_[slot::last_event_id].size() : 0;
-        return kept_.limit() - (kept_.size() - stale + call_.last_event_id.size());
-    }
-
-    constexpr bool keeps_block() const noexcept {
-        return has_data_ || has_id_ || !kept_[slot::type].empty();
-    }
-
-    /// From here on the chunk is not needed for the last event ID.
-    constexpr void settle() noexcept {
-        if (!call_.last_event_id.data()) return;
-        kept_.set(slot::last_event_id, call_.last_event_id);
-        call_.last_event_id = {};
     }
 
     /// Lets go of the block and of the chunk.
     constexpr void abandon() noexcept {
-        end_block();
+        drop_block();
         restart();
         settle();
     }
 
-    /// The limit was passed: whoever sent that shall not keep the memory either. (Where an ID has to stay, it
-    /// does.)
+    /// The limit was passed: whoever sent that shall not keep the memory either. (It stays if there is a last
+    /// event ID.)
     constexpr void give_up() noexcept {
         abandon();
         kept_.release();
     }
-
-    // Values are kept, or loose: views into the chunk, while that is read.
-    detail::event_buffer<Memory> kept_;
-    call call_{};
-
-    detail::line_splitter lines_{};
-    detail::retry_value retry_{};
-    std::optional<milliseconds> reconnection_time_{};
-    sse::error error_{};
-    sse::invalid_utf8 invalid_utf8_;
-
-    bool has_data_ = false;    // a data line was read: no data and empty data differ
-    bool has_id_ = false;      // the block has an id, which does not count before the block is complete
-    bool dispatched_ = false;  // the block is complete, and whoever gets its event has it
-    bool keeps_ = false;       // something of the block is kept, or of a line in parts
-    part line_ = part::none;
-    part name_ = part::none;        // which field the name can be of, while line_ is part::name
-    std::uint8_t name_size_ = 0;    // and how much of it has come
-    bool after_colon_ = false;      // a space would not belong to the value
 };
 
 /// A parser that grows on the heap, up to its limit.
