@@ -81,6 +81,20 @@ TEST_CASE("pull: an event's views outlive the parser's own growth, and last unti
     CHECK(parser.next(bytes)->last_event_id == id);
 }
 
+TEST_CASE("data that is joined outlives the parser's own growth for the id of its event") {
+    for (const bool pulls : {false, true}) {
+        CAPTURE(pulls);
+        const std::string id(300, 'i');  // more than the memory so far
+        const std::string stream = "data: a\ndata: b\nid: " + id + "\n\n";
+        sse::parser parser;
+        events seen;
+        std::string_view bytes = stream;
+        if (pulls) seen.emplace_back(*parser.next(bytes));
+        else CHECK_FALSE(parser.feed(bytes, list{seen}));
+        CHECK(seen == events{make_event("message", "a\nb", id)});
+    }
+}
+
 TEST_CASE("push and pull can be mixed on one stream") {
     sse::parser parser;
     events seen;
@@ -542,6 +556,27 @@ TEST_CASE("a parser that is copied or moved from inside a handler is not in that
     }
 }
 
+TEST_CASE("a copy made when a comment or an unknown field is told has nothing of that line") {
+    struct handler {
+        sse::parser& parser;
+        std::optional<sse::parser> copy{};
+        void on_event(const sse::event_view&) {}
+        void on_comment(std::string_view) { copy = parser; }
+        void on_unknown_field(std::string_view, std::string_view) { copy = parser; }
+    };
+    for (const std::string stream : {": c\n", "unknown: d\n"}) {
+        CAPTURE(stream);
+        events seen;
+        sse::parser parser;
+        handler told{parser};
+        CHECK_FALSE(parser.feed(stream, told));
+        CHECK_FALSE(told.copy->in_event());
+        CHECK_FALSE(told.copy->feed("data: a", list{seen}));
+        CHECK_FALSE(told.copy->feed("\n\n", list{seen}));
+        CHECK(seen == events{make_event("message", "a")});
+    }
+}
+
 TEST_CASE("an assignment from inside a handler ends the call, and what is assigned keeps to its own limit") {
     struct handler {
         sse::fixed_parser<200>& parser;
@@ -576,6 +611,28 @@ TEST_CASE("an assignment from inside a handler ends the call, and what is assign
             CHECK(told.when == "never again");
             parser.reset();
             CHECK(parser.feed("data: " + std::string(4000, 'y'), told) == sse::errc::event_too_large);
+        }
+    }
+}
+
+TEST_CASE("an assignment from inside on_id ends the call before the event, wherever its data is") {
+    struct handler {
+        sse::parser& parser;
+        int events = 0;
+        void on_event(const sse::event_view&) { ++events; }
+        void on_id(std::string_view) { parser = sse::parser({.last_event_id = "assigned"}); }
+    };
+    for (const std::string stream : {"id: 1\ndata: a\n\n", "id: 1\ndata: a\ndata: b\n\n"}) {
+        for (std::size_t cut = 0; cut <= stream.size(); ++cut) {
+            CAPTURE(stream);
+            CAPTURE(cut);
+            sse::parser parser;
+            handler told{parser};
+            CHECK_FALSE(parser.feed(stream.substr(0, cut), told));
+            CHECK_FALSE(parser.feed(stream.substr(cut), told));
+            CHECK(told.events == 0);
+            CHECK(parser.last_event_id() == "assigned");
+            CHECK_FALSE(parser.in_event());
         }
     }
 }
