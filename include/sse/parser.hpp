@@ -8,11 +8,11 @@
 //     detail/line.hpp finds where its line ends.
 //     ├─ If all of its block lies in the chunk so far:
 //     │  read_field() makes a view of the value; only data lines behind the first are copied, to join them.
-//     │  At the empty line, dispatch() commits the id and calls the handler.
+//     │  At the blank line, dispatch() commits the id and calls the handler.
 //     └─ Otherwise:
 //        detail/field_reader.hpp reads as much of the line as has come, and decides what counts.
 //        detail/kept_event.hpp keeps that; at the end of the line it becomes data, type or id.
-//        At the empty line, dispatch_kept() commits the id and calls the handler.
+//        At the blank line, dispatch_kept() commits the id and calls the handler.
 #pragma once
 
 #include "detail/bytes.hpp"
@@ -44,23 +44,23 @@ enum class invalid_utf8 : unsigned char {
     replace,  ///< they become U+FFFD, just as in a browser
 };
 
-/// What becomes of an event that the stream ends in the middle of.
+/// What becomes of an event if the stream ends in the middle of it.
 enum class unfinished_event : unsigned char {
     discard,  ///< it is dropped, as the standard says
-    deliver,  ///< it is completed, as some LLM servers need that leave out the last blank line
+    deliver,  ///< it is completed, for LLM servers that leave out the last blank line
 };
 
 struct parser_options {
     /// The most that may be retained of a stream at any byte of it: the last event ID, and of the event being
     /// read its id, its type, its data with the LFs that join the lines, and the unfinished value.
     /// Comments and unknown fields that no handler asks for are not retained and do not count.
-    /// While its memory grows a parser holds the old block beside the new one: at most twice the limit, and
-    /// only until the bytes have moved.
+    /// While its memory grows, a parser holds the old bytes beside the new ones: at most twice the limit, and
+    /// only until they have moved.
     /// The default is far above what servers send, and far below what would hurt.
     std::size_t max_event_bytes = std::size_t{16} << 20;
 
     /// The ID to begin with, from an earlier connection. Copied.
-    /// \pre without CR, LF and NUL, as any that was received
+    /// \pre has no CR, LF or NUL, as no received one has
     std::string_view last_event_id{};
 
     sse::invalid_utf8 invalid_utf8 = sse::invalid_utf8::keep;
@@ -72,23 +72,22 @@ struct parser_options {
 ///
 /// An event that lies in one chunk and has one data line is not copied: the views of its type and its data
 /// point into the chunk, and so does that of its id for a handler. It is copied if
-/// - its block has any other line than `data:`, `event:`, `id:` without a NUL, and a comment that no handler
-///   asks for: `retry`, an unknown field, a field without its colon;
-/// - a line of it is not UTF-8, and `invalid_utf8::replace` asks for that to be replaced;
-/// - the chunk is larger than the room that the limit leaves, and the event with the names of its fields is,
-///   too.
+/// - its block has any line but `data:`, `event:`, `id:` without a NUL, and comments that the handler does
+///   not ask for: a `retry`, an unknown field, a field without a colon, an id with a NUL;
+/// - one of these lines is not UTF-8, and is replaced as `invalid_utf8::replace` says;
+/// - the chunk is larger than the room that the limit leaves, and the event hardly fits.
 ///
 /// `Memory` holds what is retained between chunks: `sse::parser` has it on the heap, `sse::fixed_parser`
-/// within itself. A std::vector<char> serves as well, for the sake of its allocator; so does anything with
-/// `data()` and `size()` that, if it is to grow, can be made with a size.
+/// within itself. A std::vector<char> can be used for its allocator, and so can anything with `data()` and
+/// `size()`. It grows if it can be made with a size.
 ///
-/// It cannot be copied if its memory belongs to somebody else, as that of a std::span: the copies would write
-/// into the same bytes.
+/// A parser cannot be copied if its memory belongs to somebody else, as that of a std::span does: the copies
+/// would write into the same bytes.
 ///
-/// \pre Only `const` functions are called from inside a handler. Another one does nothing there: `feed` and
-///      `finish` return `errc::called_from_handler`, `next` nothing. Only an assignment to it is done: the
-///      rest of the chunk is then lost. A parser that was moved from can be destroyed, assigned to, or
-///      `reset()`.
+/// \pre Only `const` functions are called from inside a handler. Any other does nothing there: `feed` and
+///      `finish` return `errc::called_from_handler`, `next` returns nothing. Only an assignment to the parser
+///      is done: the rest of the chunk is then lost. A parser that was moved from can be destroyed, assigned
+///      to, or `reset()`.
 /// \complexity linear in the bytes, in every shape of stream and chunking. No allocation once the memory
 ///             has grown to what the largest event needs; in a fixed_parser none ever.
 /// \spec https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
@@ -97,7 +96,7 @@ class basic_parser {
 public:
     constexpr basic_parser() : basic_parser(parser_options{}) {}
 
-    /// \post `error()` is set where `options.last_event_id` alone exceeds the limit
+    /// \post `error()` is set if `options.last_event_id` alone exceeds the limit
     /// \throws what allocating a copy of `options.last_event_id` throws
     constexpr explicit basic_parser(const parser_options& options)
         : kept_(options.max_event_bytes), invalid_utf8_(options.invalid_utf8) {
@@ -115,10 +114,10 @@ public:
     /// Push: reads a chunk, and calls `handler` for each event that is complete with it.
     ///
     /// \pre the handler asks for the same notifications in every call, as long as a line may be unfinished
-    /// \return `errc::event_too_large` once the limit is passed, and then until `reset()`. Events before
-    ///         that have been delivered. `errc::called_from_handler`, and nothing is read.
-    /// \throws what the handler and the allocator throw. The rest of the chunk is then lost, the parser is as
-    ///         after `reset()`. A block whose handler threw counts as received, and so does its id.
+    /// \return `errc::event_too_large` once the limit is passed, and then until `reset()`; events before that
+    ///         have been delivered. `errc::called_from_handler` if called from inside one: nothing is read.
+    /// \throws what the handler and the allocator throw. The rest of the chunk is then lost; the parser is as
+    ///         after `reset()`. A block counts as received if the handler threw at its end; so does its id.
     template <class Handler>
     constexpr sse::error feed(std::string_view bytes, Handler&& handler) {
         detail::check_handler<Handler>();
@@ -133,10 +132,10 @@ public:
     ///
     ///     while (auto event = parser.next(bytes)) use(*event);
     ///
-    /// \return nothing, where all bytes are taken and no event is complete, or where the limit is passed:
-    ///         `error()` tells
+    /// \return nothing if all bytes are taken and no event is complete, or if the limit is passed: `error()`
+    ///         tells which
     /// \post The views live until the next call of a function that is not const, and as long as the chunk.
-    /// \throws what the allocator throws; then as for `feed`, but an id does not count without its event
+    /// \throws what the allocator throws; then as for `feed`. An id does not count without its event.
     [[nodiscard]] constexpr std::optional<event_view> next(std::string_view& bytes) SSE_LIFETIMEBOUND {
         if (is_in_handler()) return std::nullopt;
         reading guard(*this);
@@ -150,7 +149,7 @@ public:
     /// The stream has ended: drops the event half read, or completes it and calls `handler`.
     ///
     /// \return `error()`; with an error nothing is delivered
-    /// \post as after `reset()`, save that an error stays
+    /// \post as after `reset()`, except that an error stays
     /// \throws as `feed`
     template <class Handler>
     constexpr sse::error finish(unfinished_event what, Handler&& handler) {
@@ -196,8 +195,8 @@ public:
         return reader_.is_open() || !kept_.is_empty() || !lines_.held().empty();
     }
 
-    /// The ID to send when connecting again: that of the last complete block which had one, or else the one
-    /// begun with. Lives until the next call of a function that is not const.
+    /// The ID to send when connecting again: that of the last complete block that had one, or else
+    /// `parser_options::last_event_id`. Lives until the next call of a function that is not const.
     constexpr std::string_view last_event_id() const noexcept SSE_LIFETIMEBOUND {
         return call_.last_event_id.data() ? call_.last_event_id : kept_.last_event_id();
     }
@@ -208,8 +207,7 @@ public:
 private:
     /// What belongs to one call that reads. A copy that a handler makes of the parser is in no call.
     struct call {
-        std::string_view
-            last_event_id{};  // if it has data(): in the chunk, and counts instead of the one kept
+        std::string_view last_event_id{};  // in the chunk; if it has data(), instead of the one in kept_
         bool is_reading = false;
 
         constexpr call() noexcept = default;
@@ -231,7 +229,7 @@ private:
     detail::field_reader reader_{};  // the line that the last chunk ended in
     std::optional<milliseconds> reconnection_time_{};
     sse::invalid_utf8 invalid_utf8_;
-    bool dispatched_ = false;  // the block in kept_ is complete; it is dropped once nobody looks at its event
+    bool dispatched_ = false;  // the block in kept_ is over: it is dropped once nobody looks at its event
 
     /// The values of a loose block. A field has been read if its view has data().
     struct loose_block {
@@ -242,9 +240,9 @@ private:
 
     /// How the next line is read.
     enum class way : unsigned char {
-        loose,    ///< with its block, which fits for certain and is handed on as it came
-        checked,  ///< the same, if the line fits, and is UTF-8 where that is asked for
-        kept,     ///< nothing is loose
+        loose,    ///< as one of a loose block
+        checked,  ///< as well, if it passes(): it may not fit, or have to be replaced
+        kept,     ///< as one of a block that is kept, or over: nothing is loose
     };
 
     /// The handler if events are pulled: reading stops at each.
@@ -297,8 +295,8 @@ private:
 
     template <class Handler>
     [[gnu::noinline]] constexpr void read_lines(std::string_view& bytes, Handler& handler) {
-        // What a loose block will need to be kept are bytes of the chunk, no byte twice: values, and the LFs
-        // between data lines. So if the chunk fits, each block in it does.
+        // To keep a loose block takes no more bytes than it has in the chunk: its values, and the LFs between
+        // data lines. So if the chunk fits, each block in it fits.
         const bool fits = bytes.size() <= kept_.room();
         const way usual = fits && invalid_utf8_ == sse::invalid_utf8::keep ? way::loose : way::checked;
         way next = kept_.is_empty() ? usual : way::kept;
@@ -308,12 +306,12 @@ private:
             bytes,
             [&](std::string_view line) SSE_INLINE {
                 if (next == way::loose || (next == way::checked && passes(line, block))) [[likely]] {
-                    if (line.empty()) {  // An empty line dispatches the event.
+                    if (line.empty()) {  // A blank line dispatches the event.
                         if (dispatch(block, handler)) {
                             block = {};
                             return true;
                         }
-                        next = way::kept;  // takes less time than to clear the block, which is done with
+                        next = way::kept;  // this takes less time than to clear the block, which is over
                         return false;
                     }
                     if (read_field(line, last, block)) return true;
@@ -382,8 +380,9 @@ private:
     constexpr void commit(std::string_view id) {
         if (std::is_same_v<Handler, puller> || kept_.has_data()) {
             kept_.set_last_event_id(id);
-        } else {                              // It stays in the chunk: the next block may well bring another.
-            kept_.reserve_last_event_id(id);  // so that settle() need not allocate
+        } else {
+            // It stays in the chunk, for the next block may well bring another. settle() must not allocate.
+            kept_.reserve_last_event_id(id);
             call_.last_event_id = id;
         }
     }
@@ -476,7 +475,7 @@ private:
     template <class Handler>
     constexpr bool read_kept(std::string_view line, Handler& handler) {
         settle();
-        // An empty line dispatches the event.
+        // A blank line dispatches the event.
         if (line.empty() && !reader_.is_open()) return dispatch_kept(handler);
         reader_.template read<Handler>(line, kept_);
         return end_line(handler);
@@ -543,7 +542,7 @@ private:
 /// A parser that grows on the heap, up to its limit.
 using parser = basic_parser<detail::heap_memory>;
 
-/// A parser that never allocates: `Size` is the limit, where `max_event_bytes` is not less.
+/// A parser that never allocates: `Size` is the limit, unless `max_event_bytes` is less.
 template <std::size_t Size>
 using fixed_parser = basic_parser<std::array<char, Size>>;
 
