@@ -233,7 +233,7 @@ TEST_CASE("whatever is added and leaves, each ID is found where a search of the 
         std::mt19937 random(seed);
         own_ids table;
         events log;
-        const std::uint32_t ids = 1 + random() % 300;
+        const std::size_t ids = 1 + random() % 300;
         for (int step = 0; step < 500; ++step) {
             if (random() % 4 == 0) log.add(table, "");
             else log.add(table, "own " + std::to_string(random() % ids));

@@ -60,7 +60,7 @@ public:
         for (std::size_t i = 0; i < epoch_digits; ++i, digits <<= 4) {
             prefix_[i] = "0123456789abcdef"[digits >> 60];
         }
-        prefix_[epoch_digits] = '-';
+        prefix_.back() = '-';
     }
 
     bool are_made() const noexcept { return are_made_; }

@@ -30,8 +30,8 @@ public:
 private:
     static constexpr std::uint32_t complete = std::uint32_t{1} << 31;
 
-    std::uint64_t first_ = 0;  // the number of its first event
-    std::size_t capacity_;     // how many bytes follow this object
+    std::uint64_t first_ = 0;   // the number of its first event
+    std::size_t capacity_ = 0;  // how many bytes follow this object
     std::atomic<std::uint32_t> owners_{1};
     std::atomic<std::uint32_t> extent_{0};  // `added_`, for readers, and `complete` if no event will be added
     std::uint32_t added_ = 0;               // how many events it has; for the one who adds
