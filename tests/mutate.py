@@ -68,6 +68,7 @@ MUTATIONS = [
     ("detail/field_reader.hpp", "phase_ = phase::value;\n        kept.begin_data_line();", "phase_ = phase::value;",
      "parser conformance"),
     ("detail/field_reader.hpp", "bytes = without_space(bytes);", "", "conformance"),
+    ("detail/field_reader.hpp", "kept.drop_line();\n        return line;", "return line;", "parser conformance"),
     ("detail/kept_event.hpp", "if (size <= room()) return true;", "if (size <= room() + 1) return true;",
      "conformance differential"),
     ("detail/kept_event.hpp", "if (!fits(growth)) return;", "", "differential allocation"),

@@ -192,7 +192,7 @@ public:
     /// blank line.
     constexpr bool in_event() const noexcept {
         if (dispatched_ || kept_.is_too_large()) return false;
-        return reader_.is_open() || !kept_.is_empty() || !lines_.held().empty();
+        return reader_.is_open() || kept_.has_block() || !lines_.held().empty();
     }
 
     /// The ID to send when connecting again: that of the last complete block that had one, or else
@@ -299,7 +299,7 @@ private:
         // data lines. So if the chunk fits, each block in it fits.
         const bool fits = bytes.size() <= kept_.room();
         const way usual = fits && invalid_utf8_ == sse::invalid_utf8::keep ? way::loose : way::checked;
-        way next = kept_.is_empty() ? usual : way::kept;
+        way next = kept_.has_block() ? way::kept : usual;
         loose_block block;
         const char* const last = bytes.data() + bytes.size();
         lines_.split(
@@ -320,7 +320,7 @@ private:
                 }
                 keep(block);
                 const bool goes_on = read_kept(line, handler);
-                next = kept_.is_empty() ? usual : way::kept;
+                next = kept_.has_block() ? way::kept : usual;
                 return goes_on;
             },
             [&](std::string_view beginning) {

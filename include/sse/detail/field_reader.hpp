@@ -45,15 +45,15 @@ private:
 /// Reads one line after another, each in any number of chunks. The field is known as soon as its name is
 /// over; from there on, only bytes that count are kept.
 ///
-/// | field   | what the bytes of its value do         | what its end does                                  |
-/// |---------|----------------------------------------|----------------------------------------------------|
-/// | data    | are kept, behind an LF if data is kept | the line is appended to the data buffer            |
-/// | event   | are kept                               | the event type buffer becomes the value            |
-/// | id      | are kept; with a NUL it is ignored     | the last event ID buffer becomes the value         |
-/// | retry   | are digits of a number, or spoil it    | the reconnection time becomes the number           |
-/// | comment | are kept for on_comment                | the handler is told; otherwise it is ignored       |
-/// | unknown | are kept, name and all, for            | the handler is told; otherwise it is ignored       |
-/// |         | on_unknown_field                       |                                                    |
+/// | field   | what the bytes of its value do           | what its end does                             |
+/// |---------|------------------------------------------|-----------------------------------------------|
+/// | data    | are kept, behind an LF if data is kept   | the line is appended to the data buffer       |
+/// | event   | are kept                                 | the event type buffer becomes the value       |
+/// | id      | are kept; at a NUL, the field is ignored | the last event ID buffer becomes the value    |
+/// | retry   | add to a number while they are digits    | the reconnection time becomes it, if all were |
+/// | comment | are kept, if there is on_comment         | on_comment is called                          |
+/// | unknown | are kept like its name, if there is      | on_unknown_field is called                    |
+/// |         | on_unknown_field                         |                                               |
 ///
 /// `Kept` is the parser's kept_event, `Handler` the type of its handler.
 ///
@@ -84,7 +84,7 @@ public:
         if (phase_ == phase::value) read_value(bytes, kept);
     }
 
-    /// The same, in less time within a value of data, where most chunks begin that do not begin with a line.
+    /// The same as read(), and faster within a data value: most lines that span chunks are data.
     template <class Handler, class Kept>
     [[gnu::always_inline]] constexpr void read_on(std::string_view bytes, Kept& kept) {
         if (phase_ == phase::value && field_ == field::data) kept.append_to_line(bytes);
@@ -136,7 +136,8 @@ private:
         ignored,  ///< the rest of the line does not count
     };
 
-    /// Begins a line that is data, as the phases name and space would in more time.
+    /// Begins a data line if its name, its colon and the next byte are there. Faster than the phases name and
+    /// space, which do the same.
     template <class Kept>
     [[gnu::always_inline]] constexpr bool begin_data(std::string_view bytes, Kept& kept) {
         if (bytes.size() < min_bytes_of<field::data>) return false;
@@ -202,7 +203,8 @@ private:
         }
     }
 
-    /// The line, for a handler: it is no longer kept, if that copies the parser. (Its bytes stay there.)
+    /// The line for a handler. It is dropped before the call, so that a copy which the handler makes of the
+    /// parser has nothing of it; the bytes stay where they are.
     template <class Kept>
     static constexpr std::string_view take_line(Kept& kept) noexcept {
         const std::string_view line = kept.line();

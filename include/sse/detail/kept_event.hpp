@@ -16,10 +16,10 @@ namespace sse::detail {
 /// | kept          | what it is                                                                        |
 /// |---------------|-----------------------------------------------------------------------------------|
 /// | line          | the value of the line being read, behind an LF if that is a further data line     |
-/// | data          | the data lines of the block with LFs between; only if has_data() was there one    |
+/// | data          | the data lines of the block with LFs between; has_data() tells none from empty    |
 /// | type          | the event type of the block; empty means "message"                                |
-/// | id            | of the block, if has_id(); once that is complete, commit_id() makes it the next:  |
-/// | last event ID | of the last complete block that had an id                                         |
+/// | id            | the id of the block, if has_id(); commit_id() makes it the last event ID          |
+/// | last event ID | the id of the last complete block that had one                                    |
 ///
 /// If something does not fit, it is not kept, and is_too_large() stays true until admit().
 template <class Memory>
@@ -35,8 +35,8 @@ public:
     constexpr bool has_data() const noexcept { return has_data_; }
     constexpr bool has_id() const noexcept { return has_id_; }
 
-    /// Whether nothing is kept of a block. (A line and the last event ID may be.)
-    constexpr bool is_empty() const noexcept { return !has_data_ && !has_id_ && type().empty(); }
+    /// Whether something of a block is kept: not only a line, or the last event ID.
+    constexpr bool has_block() const noexcept { return has_data_ || has_id_ || !type().empty(); }
 
     // The limit
 
