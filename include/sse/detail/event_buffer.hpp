@@ -243,6 +243,7 @@ private:
     [[gnu::noinline]] constexpr void grow(std::size_t needed) {
         if constexpr (growable) {
             std::size_t size = memory_.size() < limit_ / 2 ? 2 * memory_.size() : limit_;
+            // Not less than 128: otherwise it would grow several times for the first few values.
             if (size < 128) size = limit_ < 128 ? limit_ : 128;
             if (size < needed) size = needed;
             Memory wider = new_memory(size);
