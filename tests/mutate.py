@@ -266,6 +266,7 @@ TESTS = {
     "detail/kept_event.hpp": "parser conformance differential allocation",
     "detail/line.hpp": "line parser conformance",
     "detail/line_ends.hpp": "line_ends line",
+    "detail/listeners.hpp": "listeners event_source",
     "detail/message_checks.hpp": "message_checks http1",
     "detail/redirect.hpp": "redirect event_source",
     "detail/saturating.hpp": "saturating",

@@ -7,6 +7,7 @@
 
 #include "backoff.hpp"
 #include "detail/after.hpp"
+#include "detail/listeners.hpp"
 #include "detail/macros.hpp"
 #include "detail/raise.hpp"
 #include "detail/redirect.hpp"
@@ -23,7 +24,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -238,12 +238,12 @@ private:
     // What the caller gave
     event_source_options options_;
     sse::url url_{};
-    std::list<event_listener> listeners_{};
-    std::list<std::function<void()>> on_open_{};
-    std::list<std::function<void(const failure&)>> on_error_{};
-    std::list<std::function<void(std::string_view)>> on_comment_{};
-    std::list<std::function<void(milliseconds)>> on_retry_{};
-    std::list<std::function<void(std::string_view)>> on_unsendable_id_{};
+    detail::listeners<event_listener> listeners_{};
+    detail::listeners<std::function<void()>> on_open_{};
+    detail::listeners<std::function<void(const failure&)>> on_error_{};
+    detail::listeners<std::function<void(std::string_view)>> on_comment_{};
+    detail::listeners<std::function<void(milliseconds)>> on_retry_{};
+    detail::listeners<std::function<void(std::string_view)>> on_unsendable_id_{};
 
     // The state; see the table
     state state_ = state::ready;
@@ -314,11 +314,11 @@ public:
 
     /// Events of one type.
     void on(std::string_view type, std::function<void(const event_view&)> listener) {
-        if (listener) listeners_.emplace_back(type, std::move(listener));
+        if (listener) listeners_.add({std::string(type), std::move(listener)});
     }
     /// Events of every type.
     void on_event(std::function<void(const event_view&)> listener) {
-        if (listener) listeners_.emplace_back(std::nullopt, std::move(listener));
+        if (listener) listeners_.add({std::nullopt, std::move(listener)});
     }
     void on_message(std::function<void(const event_view&)> listener) { on("message", std::move(listener)); }
     void on_open(std::function<void()> listener) { add(on_open_, std::move(listener)); }
@@ -545,7 +545,7 @@ private:
         /// and who resumes behind that would never see the event.
         template <class Listeners, class Call>
         void tell(const Listeners& listeners, Call call) const {
-            notify(listeners, [&](const auto& listener) {
+            listeners.for_each([&](const auto& listener) {
                 if (is_over()) return;
                 call(listener);
                 source.obey();
@@ -594,15 +594,8 @@ private:
     void obey() noexcept;
 
     template <class Listener>
-    static void add(std::list<Listener>& listeners, Listener listener) {
-        if (listener) listeners.push_back(std::move(listener));
-    }
-
-    /// Those that listened when it began: a listener may add others.
-    template <class Listeners, class Call>
-    static void notify(const Listeners& listeners, Call call) {
-        auto listener = listeners.begin();
-        for (std::size_t left = listeners.size(); left != 0; --left) call(*listener++);
+    static void add(detail::listeners<Listener>& listeners, Listener listener) {
+        if (listener) listeners.add(std::move(listener));
     }
 
     /// \return whether the input was of use
@@ -681,7 +674,7 @@ private:
         const milliseconds pause = wait(now, chance, retry_after);
         if (is_exhausted()) return fail(error);
         error.retry_in = pause;
-        notify(on_error_, [&](const auto& listener) { listener(error); });
+        on_error_.for_each([&](const auto& listener) { listener(error); });
     }
 
     milliseconds wait(time_point now, std::uint64_t random,
@@ -705,7 +698,7 @@ private:
     void fail(const failure& error) {
         if (!move(input::over)) return;
         error_ = error.code;
-        notify(on_error_, [&](const auto& listener) { listener(error); });
+        on_error_.for_each([&](const auto& listener) { listener(error); });
     }
 
     /// \return whether it may be sent
