@@ -237,6 +237,8 @@ private:
 ///             trailers and for the extensions of a chunk that are cut: room for these is kept.
 /// \spec RFC 9112
 class response_reader : detail::message_reader {
+    sse::response response_{};  // of this response; told once its head is complete
+
 public:
     response_reader() : response_reader(http1_options{}) {}
     explicit response_reader(const http1_options& options) : message_reader(options, true) {}
@@ -329,8 +331,6 @@ private:
         begin_body(framing, response_.headers);
         return true;
     }
-
-    sse::response response_{};
 };
 
 /// Reads a request, in chunks of any size: its head, then its body, of which nothing is copied. For servers.
@@ -351,6 +351,10 @@ private:
 /// \complexity as `response_reader`
 /// \spec RFC 9112
 class request_reader : detail::message_reader {
+    sse::request request_{};         // until the head is complete, its URL has only the target as it was sent
+    unsigned char empty_lines_ = 0;  // before the request line
+    static constexpr unsigned char max_empty_lines = 4;
+
 public:
     request_reader() : request_reader(http1_options{}) {}
     explicit request_reader(const http1_options& options) : message_reader(options, false) {}
@@ -413,8 +417,6 @@ public:
     }
 
 private:
-    static constexpr unsigned char max_empty_lines = 4;
-
     ///     method SP request-target SP HTTP-version
     ///
     /// \spec RFC 9112, section 3
@@ -477,9 +479,6 @@ private:
         }
         return true;
     }
-
-    sse::request request_{};
-    unsigned char empty_lines_ = 0;
 };
 
 // Writing

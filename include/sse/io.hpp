@@ -145,6 +145,14 @@ read_result read_from(Source& source, std::span<char> room) {
 ///         which nothing comes any more.
 template <class Source>
 class event_stream {
+    Source source_;  // a reference if it was an lvalue
+    sse::parser parser_;
+    unfinished_event unfinished_;
+    detail::heap_memory room_{std::size_t{16} << 10};  // for what is read at once
+    std::string_view unread_{};                        // the bytes in `room_` that are yet to be parsed
+    read_result last_read_{};                          // what the source said with these
+    std::error_code error_{};                          // once it is set, no further event comes
+
 public:
     class iterator;
 
@@ -182,15 +190,6 @@ public:
 
     /// Knows the last event ID and the reconnection time.
     const sse::parser& parser() const noexcept SSE_LIFETIMEBOUND { return parser_; }
-
-private:
-    Source source_;
-    sse::parser parser_;
-    unfinished_event unfinished_;
-    detail::heap_memory room_{std::size_t{16} << 10};
-    std::string_view unread_{};
-    read_result last_read_{};
-    std::error_code error_{};
 };
 
 template <class Source>

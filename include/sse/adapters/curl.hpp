@@ -153,6 +153,27 @@ inline void check(CURLMcode code) {
 
 /// One transfer after the other.
 class transfer {
+    event_source& source_;
+    const run_options& options_;
+    const sse::detail::controlled_run& running_;
+
+    // Freed in the reverse order, as libcurl wants it
+    std::unique_ptr<CURLM, free_multi> multi_{};
+    std::unique_ptr<CURLSH, free_share> share_{};            // what one attempt leaves to the next
+    std::unique_ptr<CURLSH, free_share> share_elsewhere_{};  // the same at other origins: no cookies
+    std::unique_ptr<CURL, free_easy> easy_{};
+    std::unique_ptr<curl_slist, free_list> headers_{};
+    bool is_open_ = false;  // `easy_` is part of `multi_`
+
+    // The response, which may be an interim one, or be followed by another after a 401
+    sse::detail::head_lines lines_;
+    response response_{};
+    bool is_complete_ = false;     // the head is, of a response that is not interim
+    bool is_told_ = false;         // the event source knows the response
+    bool is_unwanted_ = false;     // the event source has given it up, and one chunk has come since
+    sse::error refused_{};         // what the server sent, for this reason
+    std::exception_ptr thrown_{};  // by a listener, to be thrown again outside of libcurl
+
 public:
     transfer(event_source& source, const run_options& options, const sse::detail::controlled_run& running)
         : source_(source),
@@ -418,24 +439,6 @@ private:
         if (is_fatal(code)) source_.handle_fatal_error(error);
         else source_.handle_error(error, now());
     }
-
-    event_source& source_;
-    const run_options& options_;
-    const sse::detail::controlled_run& running_;
-    std::unique_ptr<CURLM, free_multi> multi_{};
-    std::unique_ptr<CURLSH, free_share> share_{};            // what one attempt leaves to the next
-    std::unique_ptr<CURLSH, free_share> share_elsewhere_{};  // the same at other origins: no cookies
-    std::unique_ptr<CURL, free_easy> easy_{};
-    std::unique_ptr<curl_slist, free_list> headers_{};
-    bool is_open_ = false;
-
-    sse::detail::head_lines lines_;
-    response response_{};
-    bool is_complete_ = false;  // the head of the final response
-    bool is_told_ = false;
-    bool is_unwanted_ = false;  // the body, and one chunk of it has been read
-    sse::error refused_{};  // what the server sent
-    std::exception_ptr thrown_{};
 };
 
 }  // namespace detail

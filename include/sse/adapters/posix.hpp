@@ -153,6 +153,27 @@ class connection {
 public:
     using time_point = event_source::time_point;
 
+private:
+    event_source& source_;
+    run_options options_;
+    bool is_called_ = false;  // `open` or `go_on`, and has not returned
+
+    // It resolves, then connects to one address after another, then sends and receives, or it is closed: then
+    // it neither resolves nor has a socket.
+    bool is_resolving_ = false;
+    detail::descriptor socket_{};
+    bool is_connecting_ = false;                  // the socket, if there is one
+    std::optional<time_point> deadline_{};        // of the address, or of the request's next byte
+    std::optional<detail::resolver> resolver_{};  // may still work for an attempt that was given up
+    detail::addresses addresses_{};
+    const addrinfo* next_address_ = nullptr;  // the one to try if this one does not answer
+
+    std::string unsent_{};  // the request, of which `sent_` bytes have been sent
+    std::size_t sent_ = 0;
+    response_reader reader_;
+    std::array<char, 16384> buffer_;  // for what is received at once
+
+public:
     /// \pre the source lives longer
     explicit connection(event_source& source, const run_options& options = {})
         : source_(source), options_(options), reader_(options.limits) {}
@@ -343,23 +364,6 @@ private:
             }
         }
     }
-
-    event_source& source_;
-    run_options options_;
-    bool is_called_ = false;  // `open` or `go_on`, and has not returned
-    response_reader reader_;
-
-    std::optional<detail::resolver> resolver_{};  // also of an attempt that has been given up
-    bool is_resolving_ = false;
-    detail::addresses addresses_{};
-    const addrinfo* next_address_ = nullptr;
-    detail::descriptor socket_{};
-    bool is_connecting_ = false;
-    std::optional<time_point> deadline_{};  // of the address, or of the request's next byte
-
-    std::string unsent_{};
-    std::size_t sent_ = 0;
-    std::array<char, 16384> buffer_;
 };
 
 /// Connects, reads, waits and connects again, until the source is closed. It sleeps whenever there is nothing
