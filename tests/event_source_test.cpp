@@ -109,19 +109,6 @@ std::string value_of(const sse::request* request, std::string_view name) {
 static_assert(!std::is_copy_constructible_v<event_source> && !std::is_copy_assignable_v<event_source>);
 static_assert(!std::is_move_constructible_v<event_source> && !std::is_move_assignable_v<event_source>);
 
-// A point in time that is some milliseconds away: also where the clock counts from later than now, and where
-// the clock ends before.
-constexpr auto clock_end = (time_point::max)();
-static_assert(sse::detail::after(time_point(), 5ms) == time_point(5ms));
-static_assert(sse::detail::after(time_point(-5s), 5ms) == time_point(-4995ms));
-static_assert(sse::detail::after(time_point(-5s), (sse::milliseconds::max)()) > time_point(100 * 8766h));
-static_assert(sse::detail::after((time_point::min)(), 5ms) == (time_point::min)() + 5ms);
-static_assert(sse::detail::after((time_point::min)(), (sse::milliseconds::max)()) <= time_point());
-static_assert(sse::detail::after(clock_end - 5ms, 4ms) == clock_end - 1ms);
-static_assert(sse::detail::after(clock_end - 5ms, 6ms) == clock_end);
-static_assert(sse::detail::after(clock_end, 5ms) == clock_end);
-static_assert(!sse::detail::after((time_point::min)(), 0ms));
-
 }  // namespace
 
 TEST_CASE("a stream is asked for, opened, read, and asked for again behind its last event") {

@@ -252,6 +252,7 @@ TESTS = {
     "channel.hpp": "channel session",
     "channel_types.hpp": "channel",
     "detail/after.hpp": "session event_source",
+    "detail/after.hpp": "after session event_source",
     "detail/ascii.hpp": "ascii",
     "detail/body_framing.hpp": "body_framing http1",
     "detail/bytes.hpp": "bytes parser encoder",
