@@ -224,7 +224,8 @@ private:
     using state = detail::event_source_state;
     using input = detail::event_source_input;
 
-    /// Inputs about the first request cannot be late, so that the loop's mistakes show: debug builds assert it.
+    /// Inputs about the first request cannot be late, so that the loop's mistakes show: debug builds assert
+    /// it.
     enum class first_request : unsigned char {
         to_come,
         handed_out,

@@ -42,8 +42,8 @@ using headers = std::vector<header>;
 /// Whether two names (of fields, hosts or media types) differ in nothing but the case of ASCII letters.
 using detail::equal_ignoring_case;
 
-/// \return the value of the last field of that name, in any case; nothing where there is none. The view lives
-///         as long as the field.
+/// \return the value of the last field of that name, in any case; nothing if there is none
+/// \post the view lives as long as the field
 /// \complexity linear in the number of fields
 inline std::optional<std::string_view> find_header(const headers& fields SSE_LIFETIMEBOUND,
                                                    std::string_view name) noexcept {
@@ -63,7 +63,7 @@ inline void set_header(headers& fields, std::string_view name, std::string_view 
     fields.push_back(std::move(added));
 }
 
-/// \return `errc::header_name_invalid` or `errc::header_value_invalid` where a field could forge another one
+/// \return `errc::header_name_invalid` or `errc::header_value_invalid` if a field could forge another one
 /// \spec RFC 9110, section 5.1 and 5.5
 constexpr error check_header(std::string_view name, std::string_view value) noexcept {
     if (!detail::is_token(name)) return errc::header_name_invalid;
@@ -71,8 +71,8 @@ constexpr error check_header(std::string_view name, std::string_view value) noex
     return {};
 }
 
-/// Whether a header is for the origin alone to which it was sent, judged by its name: it is Host, or ends, in
-/// any case, in one of `key`, `token`, `secret`, `password`, `signature`, `auth`, `authorization`,
+/// Whether a header is only for the origin to which it was sent, judged by its name: it is Host, or it ends,
+/// in any case, in one of `key`, `token`, `secret`, `password`, `signature`, `auth`, `authorization`,
 /// `authentication`, `credential`, `credentials`, `passphrase`, `assertion`, `cookie`, `csrf`, `xsrf`, `jwt`,
 /// `dpop`, `session`, `session-id` or `sessionid`.
 ///
@@ -113,7 +113,8 @@ struct response {
 
 namespace detail {
 
-/// Where a list parts for the first time: at a comma that is in no quoted string. Its size if nowhere.
+/// The position of the first comma of a list that is not in a quoted string; the list's size if there is
+/// none.
 /// \spec https://fetch.spec.whatwg.org/#header-value-get-decode-and-split
 constexpr std::size_t find_comma(std::string_view list) noexcept {
     bool quoted = false;
@@ -133,8 +134,8 @@ constexpr bool is_media_type(std::string_view essence) noexcept {
 
 }  // namespace detail
 
-/// Whether a Content-Type names an event stream: its essence does, in any case and with any parameters. Of
-/// several, joined by commas, the last counts that is a media type: as in browsers.
+/// Whether a Content-Type names an event stream, in any case and with any parameters. Of several media types,
+/// joined by commas, the last counts, as in browsers.
 /// \spec https://fetch.spec.whatwg.org/#concept-header-extract-mime-type
 constexpr bool is_event_stream(std::string_view content_type) noexcept {
     bool result = false;
@@ -151,12 +152,12 @@ constexpr bool is_event_stream(std::string_view content_type) noexcept {
 
 /// Which pages of other origins may read a stream.
 struct cors_options {
-    /// Such as "https://example.org", byte for byte as browsers send it; "*" for any. None: only pages of the
-    /// server's own origin.
+    /// Such as "https://example.org", byte for byte as browsers send it; "*" for any. If there is none,
+    /// only pages of the server's own origin may read it.
     std::vector<std::string> origins{};
 
-    /// Whether requests may come with what recognises the user, such as cookies. "*" then does not count: any
-    /// page on the web could read what is meant for that user.
+    /// Whether requests may carry credentials, such as cookies. "*" then does not count, because any page on
+    /// the web could read what is meant for that user.
     bool credentials = false;
 };
 
@@ -173,24 +174,26 @@ inline headers cors_headers(const headers& request, const cors_options& cors) {
         any = any || (origin == "*" && !cors.credentials);
     }
     if (any) return {{"Access-Control-Allow-Origin", "*"}};
-    headers result{{"Vary", "Origin"}};  // also where it is refused: a cache must not give this to others
+    headers result{{"Vary", "Origin"}};  // also if it is refused: a cache must not give this to others
     if (!is_named) return result;
     result.push_back({"Access-Control-Allow-Origin", std::string(from)});
     if (cors.credentials) result.push_back({"Access-Control-Allow-Credentials", "true"});
     return result;
 }
 
-/// The head that opens a stream: what keeps caches and proxies from holding it back, and who may read it.
+/// The head that opens a stream: it keeps caches and proxies from holding events back, and says who may read
+/// them.
 ///
-/// It is for the caller to add what says where the body ends: over HTTP/1.1 `Connection: close`, or
+/// The caller adds what says where the body ends: over HTTP/1.1, `Connection: close` or
 /// `Transfer-Encoding: chunked`.
 ///
 /// \spec https://html.spec.whatwg.org/multipage/server-sent-events.html#authoring-notes
 inline response stream_response(const headers& request, const cors_options& cors = {}) {
     response result{.status = 200, .reason = "OK"};
-    result.headers = {{"Content-Type", std::string(media_type)},
-                      {"Cache-Control", "no-cache, no-transform"},  // else a proxy may compress, and wait
-                      {"X-Accel-Buffering", "no"}};                 // nginx
+    result.headers = {
+        {"Content-Type", std::string(media_type)},
+        {"Cache-Control", "no-cache, no-transform"},  // otherwise a proxy may compress, and wait
+        {"X-Accel-Buffering", "no"}};                 // nginx
     for (header& field : cors_headers(request, cors)) result.headers.push_back(std::move(field));
     return result;
 }
@@ -219,8 +222,8 @@ constexpr response_action standard_action(int status, std::string_view content_t
     }
 }
 
-/// The same, but trying again where the server is but overloaded or restarting.
-/// \note Deviation: for a browser each of these is final.
+/// The same, except that statuses of an overloaded or restarting server lead to another attempt.
+/// \note Deviation: for a browser each of these statuses is final.
 constexpr response_action retrying_action(int status, std::string_view content_type) noexcept {
     switch (status) {
         case 429:
@@ -249,11 +252,11 @@ inline std::string format_http_date(std::int64_t seconds_since_1970) {
     return detail::format_date(seconds_since_1970);
 }
 
-/// How long a response asks to wait, by Retry-After: seconds, or a date, which is held against the response's
-/// own Date, for these two come from one clock. Without that a date says nothing; the adapters then add when
-/// the response came.
+/// How long a response asks to wait by Retry-After: seconds, or a date. A date is compared with the
+/// response's own Date, because both come from one clock; if there is no Date, the adapters add when the
+/// response came.
 ///
-/// \return nothing where it does not ask, or not in a way that can be understood; never below zero
+/// \return nothing if the response does not ask, or asks in a way that is not understood; never below zero
 /// \spec RFC 9110, section 10.2.3
 inline std::optional<milliseconds> retry_after(const response& response) noexcept {
     const std::optional<std::string_view> value = find_header(response.headers, "Retry-After");
@@ -273,12 +276,11 @@ inline std::optional<milliseconds> retry_after(const response& response) noexcep
 
 // The last event ID
 
-/// The longest last event ID that is sent back unless one says otherwise: servers bound a request's head,
-/// often at 8 KiB.
+/// The longest last event ID that is sent back by default: servers limit a request's head, often to 8 KiB.
 inline constexpr std::size_t default_max_last_event_id_bytes = 4096;
 
-/// Whether an ID can be the value of a Last-Event-ID field: neither empty nor too long, and without control
-/// characters. What a server sent as `id` may be neither.
+/// Whether an ID can be the value of a Last-Event-ID field: it is not empty, not too long, and holds no
+/// control character. A server may send an `id` that cannot be sent back.
 /// \spec https://html.spec.whatwg.org/multipage/server-sent-events.html#the-last-event-id-header
 constexpr bool is_sendable_id(std::string_view id,
                               std::size_t max_bytes = default_max_last_event_id_bytes) noexcept {

@@ -143,7 +143,8 @@ protected:
         return http_part::none;
     }
 
-    /// The connection has ended. That is an error in the middle of a message, and before a message that is due.
+    /// The connection has ended. That is an error in the middle of a message, and before a message that is
+    /// due.
     http_part take_end(bool is_due) noexcept {
         keep_alive_ = false;
         if (error_ || state_ == state::over) return http_part::none;

@@ -25,25 +25,26 @@ namespace sse {
 struct url {
     std::string scheme;      ///< "http" or "https"
     std::string host;        ///< in lower case; an IPv6 address in its brackets
-    std::uint16_t port = 0;  ///< that of the scheme where the URL names none
+    std::uint16_t port = 0;  ///< that of the scheme if the URL names none
     std::string target;      ///< path and query, from the first slash on, without the fragment
 
     friend bool operator==(const url&, const url&) = default;
 };
 
-/// Host and port, as in a Host field: the port only where it is not that of the scheme.
+/// Host and port, as in a Host field: the port only if it is not that of the scheme.
 inline std::string authority(const url& url) {
     const bool is_default = url.port == (url.scheme == "https" ? 443 : 80);
     return is_default ? url.host : url.host + ':' + std::to_string(url.port);
 }
 
-/// The host as getaddrinfo() takes it: an IPv6 address without its brackets. Lives as long as the URL.
+/// The host as getaddrinfo() takes it: an IPv6 address without its brackets.
+/// \post the view lives as long as the URL
 inline std::string_view host_name(const url& url SSE_LIFETIMEBOUND) noexcept {
     const std::string_view host = url.host;
     return host.starts_with('[') ? host.substr(1, host.size() - 2) : host;
 }
 
-/// As in an event's `origin`: "https://example.org".
+/// Scheme, host and port, as in an event's `origin`: "https://example.org".
 inline std::string origin(const url& url) { return url.scheme + "://" + authority(url); }
 
 inline std::string to_string(const url& url) { return origin(url) + url.target; }
@@ -74,7 +75,7 @@ constexpr bool is_host_name(std::string_view host) noexcept {
     return !host.empty();
 }
 
-/// Roughly: whether it really is one, whoever connects finds out.
+/// A rough check of an IPv6 address in brackets: connecting to it does the rest.
 constexpr bool is_bracketed_address(std::string_view host) noexcept {
     if (host.size() < 4 || !host.ends_with(']')) return false;
     for (const char byte : host.substr(1, host.size() - 2)) {
@@ -83,7 +84,7 @@ constexpr bool is_bracketed_address(std::string_view host) noexcept {
     return host.find(':') != std::string_view::npos;
 }
 
-/// What an authority says of a URL; its target is empty.
+/// Splits an authority into host and port. The target of the result is empty.
 /// \spec RFC 3986, section 3.2
 inline result<url> split_authority(std::string scheme, std::string_view authority) {
     url parsed;
@@ -136,7 +137,7 @@ inline std::string without_dot_segments(std::string_view path) {
     return result;
 }
 
-/// Percent-encodes what may not stand in a target but is no reason to refuse it.
+/// Percent-encodes the characters that a target may not hold, except those for which a URL is refused.
 /// \spec RFC 3986, section 3.3 and 3.4
 inline std::string encode_target(std::string_view target) {
     constexpr std::string_view digits = "0123456789ABCDEF";
@@ -152,9 +153,9 @@ inline std::string encode_target(std::string_view target) {
 
 }  // namespace detail
 
-/// Splits an absolute URL. What is percent-encoded stays so; dot segments are removed, and what may not stand
-/// in path and query is percent-encoded: spaces too, for servers send them in Location, and browsers follow.
-/// Those around the URL are no part of it.
+/// Splits an absolute URL. Spaces around it are ignored. Dot segments are removed. Percent-encoding stays as
+/// it is, and what path and query may not hold is percent-encoded: spaces too, because servers send them in
+/// Location and browsers follow.
 ///
 /// \return `errc::url_invalid`, `errc::url_scheme_unsupported`, `errc::url_has_credentials`,
 ///         `errc::url_host_invalid`, `errc::url_port_invalid`
@@ -188,8 +189,8 @@ inline result<url> parse_url(std::string_view text) {
 }
 
 /// The longest URL that a reference may lead to: eight times what RFC 9110 wants everybody to support.
-/// Without a bound each of a row of redirects could lead to a longer one than the last, by three bytes for
-/// each that was sent and has to be encoded.
+/// Without this limit each redirect in a row could lead to a longer URL than the one before, because a byte
+/// that must be encoded becomes three.
 inline constexpr std::size_t max_url_bytes = std::size_t{64} << 10;
 
 /// Resolves a reference, such as the value of a Location field, against the URL that it came from.
@@ -209,7 +210,8 @@ inline result<url> resolve_url(const url& base, std::string_view reference) {
         std::string_view kept;  // of the base
         if (reference.starts_with('#')) kept = target;
         else if (reference.starts_with('?')) kept = path;
-        else if (path.empty() && !reference.starts_with('/')) kept = "/";  // else the host would go on
+        else if (path.empty() && !reference.starts_with('/'))
+            kept = "/";  // otherwise it would continue the host
         else if (!reference.starts_with('/')) kept = path.substr(0, path.rfind('/') + 1);
         absolute = origin(base).append(kept);
     }

@@ -245,7 +245,8 @@ public:
         }
         const unsigned others = options_.control != nullptr ? 1 : 0;
         int timeout = sse::detail::milliseconds_until(until);
-        // While it connects, libcurl may have something to do of which it wakes nobody: a host's next address.
+        // While it connects, libcurl may have something to do of which it wakes nobody: a host's next
+        // address.
         if (is_open_ && !is_told_) timeout = std::min(timeout, 500);
         check(::curl_multi_poll(multi_.get(), &other, others, timeout, nullptr));
     }
@@ -298,8 +299,9 @@ private:
         }
         set(CURLOPT_NETRC, static_cast<long>(CURL_NETRC_IGNORED));
         set(CURLOPT_HTTPHEADER, headers_.get());
-        // Cookies know no port, so the other origin would see them. Let go of a jar that is shared, forget the
-        // file to write, and last stop libcurl's engine with all that it holds: the line before starts it.
+        // Cookies know no port, so the other origin would see them. Let go of a jar that is shared, forget
+        // the file to write, and last stop libcurl's engine with all that it holds: the line before starts
+        // it.
         set(CURLOPT_SHARE, share_elsewhere_.get());
         for (const CURLoption jar : {CURLOPT_COOKIEJAR, CURLOPT_COOKIEFILE}) {
             static_cast<void>(::curl_easy_setopt(easy_.get(), jar, nullptr));

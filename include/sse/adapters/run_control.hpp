@@ -36,9 +36,9 @@ public:
     run_control(const run_control&) = delete;  // handlers refer to it
     run_control& operator=(const run_control&) = delete;
 
-    /// As `event_source::close()`, and final: no `restart()` undoes it until `run` has returned. Another run may
-    /// then begin with the same control. A run that ends by an exception leaves the close in force. From any
-    /// thread, or a signal handler.
+    /// As `event_source::close()`, and final: no `restart()` undoes it until `run` has returned. Another run
+    /// may then begin with the same control. A run that ends by an exception leaves the close in force. From
+    /// any thread, or a signal handler.
     void close() noexcept {
         command_ = command::close;
         wake();

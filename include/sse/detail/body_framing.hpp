@@ -56,8 +56,8 @@ struct body_framing {
     std::optional<std::uint64_t> length{};
 };
 
-/// A proxy may have believed the other of two contradicting fields and taken as body what we would read as the
-/// next message (request smuggling). So never guess.
+/// A proxy may have believed the other of two contradicting fields and taken as body what we would read as
+/// the next message (request smuggling). So never guess.
 ///
 /// \return `errc::http_framing`, `errc::http_unsupported`
 /// \spec RFC 9112, section 6.3

@@ -48,7 +48,8 @@ constexpr bool is_written_apart(std::string_view name) noexcept {
            equal_ignoring_case(name, "Transfer-Encoding");
 }
 
-/// Whether a request says how long its body is: if it has one, or if the method gives an empty body a meaning.
+/// Whether a request says how long its body is: if it has one, or if the method gives an empty body a
+/// meaning.
 /// \spec RFC 9110, section 8.6
 inline bool has_content(const request& request) noexcept {
     const std::string_view method = request.method;

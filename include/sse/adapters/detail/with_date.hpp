@@ -7,8 +7,8 @@
 
 namespace sse::detail {
 
-/// Adds when the response came, if the server has sent no Date: otherwise `retry_after` could not read a date.
-/// A recipient with a clock may do so.
+/// Adds when the response came, if the server has sent no Date: otherwise `retry_after` could not read a
+/// date. A recipient with a clock may do so.
 /// \spec RFC 9110, section 6.6.1
 inline response with_date(response head) {
     if (!find_header(head.headers, "Date")) {
