@@ -477,6 +477,10 @@ constexpr std::string_view random_pieces[] = {
 
 }  // namespace
 
+TEST_CASE("a URL without anything has no port") {
+    CHECK(sse::url().port == 0);
+}
+
 TEST_CASE("a URL is split into scheme, host, port and target") {
     for (const url_row& each : urls) {
         CAPTURE(test::show(each.text));
