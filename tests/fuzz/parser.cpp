@@ -91,33 +91,19 @@ void check(const std::string& stream, const test::setup& how, std::string_view) 
 
 #else
 
-/// Cuts digits off a number, the last first.
-class choices {
-public:
-    explicit choices(std::string_view text) {
-        for (const char byte : text) number_ = (number_ ^ static_cast<unsigned char>(byte)) * 1'099'511'628'211;
-    }
-    std::size_t below(std::size_t bound) {
-        const auto choice = static_cast<std::size_t>(number_ % bound);
-        number_ /= bound;
-        return choice;
-    }
-
-private:
-    std::uint64_t number_ = 14'695'981'039'346'656'037u;  // this and the factor are FNV-1a's
-};
-
 void check(const std::string& stream, const test::setup& how, std::string_view words) {
-    choices choose(words);
-    const test::driver& way = test::drivers[choose.below(test::drivers.size())];
-    const std::size_t cut = choose.below(4);
-    const std::size_t use = choose.below(8);
-    const std::array chunkings = chunkings_of(stream, choose.below(1000));
+    std::seed_seq seed(words.begin(), words.end());
+    std::mt19937 random(seed);
+    const auto below = [&](std::size_t bound) { return std::size_t{random()} % bound; };
+    const test::driver& way = test::drivers[below(test::drivers.size())];
+    const std::size_t cut = below(4);
+    const std::size_t use = below(8);
+    const std::array chunkings = chunkings_of(stream, below(1000));
     if (use == 0) {
-        check_retained(stream, how, 1 + choose.below(100));
+        check_retained(stream, how, 1 + below(100));
     } else if (use <= 2) {
         const auto separator = use == 1 ? test::between::reset : test::between::finish;
-        const std::array passes = {chunkings[cut], chunkings[choose.below(4)]};
+        const std::array passes = {chunkings[cut], chunkings[below(4)]};
         const test::outcome again = test::second_expectation(stream, how, way, separator);
         require_none(test::fault(stream, how, way, passes, again, separator));
     } else {
