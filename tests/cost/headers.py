@@ -10,7 +10,7 @@ import sys
 
 import instructions
 
-LIMITS = {"sse/parser.hpp": 1.4, "sse/encoder.hpp": 1.4, "sse/event_source.hpp": 4, "sse/sse.hpp": 4.5}
+LIMITS = {"sse/parser.hpp": 1.4, "sse/encoder.hpp": 1.4, "sse/event_source.hpp": 4, "sse/sse.hpp": 4.3}
 MARGIN = 1.1  # compilers and their standard libraries differ
 COLUMNS = "{:26} {:>15} {:>6} {:>6} {:6}"
 
