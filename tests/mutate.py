@@ -250,7 +250,7 @@ TESTS = {
     "adapters/run_control.hpp": "run_control posix",
     "backoff.hpp": "backoff",
     "channel.hpp": "channel session",
-    "channel_types.hpp": "channel",
+    "channel_types.hpp": "channel_types channel",
     "detail/after.hpp": "after session event_source",
     "detail/ascii.hpp": "ascii",
     "detail/body_framing.hpp": "body_framing http1",

@@ -211,7 +211,7 @@ private:
         if (which.at == subscriber::state::connecting)
             return (events & EPOLLERR) != 0 ? end(which) : request(which);
         if (which.at == subscriber::state::open && !which.reads) return end(which);  // that is all it hears
-        // Told once of what has come: all of it is to be read, and where the server has ended, the end too.
+        // epoll reports new bytes only once, so read all of them; and the end, if the server has ended.
         const bool has_ended = (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
         while (which.socket && (receive(which) || has_ended)) {
         }

@@ -1,5 +1,5 @@
-// Thousands of subscribers in one process, and whoever publishes to them: how much a server delivers, at what
-// cost, and whether every event comes once and in order. Linux; loopback only.
+// Thousands of subscribers and a publisher in one process. They measure how many events a server delivers and
+// at what cost, and check that every event comes once and in order. Linux; loopback only.
 //
 //     swarm --events http://127.0.0.1:8080/events --publish http://127.0.0.1:8080/publish --pid 4711
 #include "../../examples/support/program.hpp"

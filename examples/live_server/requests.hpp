@@ -172,7 +172,7 @@ struct exchange {
     }
 
     // Takes the next part of the request off the front of `bytes`, and refuses what is wrong with it. Returns
-    // none if more bytes are needed, or if the request has been refused; end if it is to be answered.
+    // Returns `none` if it needs more bytes or has refused the request, and `end` if the request can be answered.
     sse::http_part take(std::string_view& bytes) {
         const sse::http_part found = reader->next(bytes);
         if (found == sse::http_part::none && reader->error()) refuse(reader->error());

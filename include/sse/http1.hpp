@@ -229,12 +229,12 @@ private:
 ///     }
 ///     if (reader.error()) …  // else read more bytes, until the end has been told
 ///
-/// Parts are the same under every chunking, save for how the body is cut. Retained are the head, the trailers
+/// Parts are the same under every chunking, except how the body is cut. Retained are the head, the trailers
 /// and one unfinished line, each within the bounds, until `reset()`.
 ///
 /// \pre the request was neither HEAD nor CONNECT: their responses end elsewhere
 /// \throws from `next`: what the allocator throws. Only `reset()` may follow.
-/// \complexity linear in the bytes, in every shape of them. No allocation while the body is read, save for
+/// \complexity linear in the bytes, in every shape of them. No allocation while the body is read, except for
 ///             trailers and for the extensions of a chunk that are cut: room for these is kept.
 /// \spec RFC 9112
 class response_reader : detail::message_reader {
@@ -344,7 +344,7 @@ private:
 ///     }
 ///     if (reader.error()) …  // else read more bytes, as long as the connection is kept
 ///
-/// Parts are the same under every chunking, save for how the body is cut. Retained are the head, the trailers
+/// Parts are the same under every chunking, except how the body is cut. Retained are the head, the trailers
 /// and one unfinished line, each within the bounds, until `reset()`. The body has no bound: that is for the
 /// caller, who knows what it is for.
 ///

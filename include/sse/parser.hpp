@@ -531,8 +531,8 @@ private:
         settle();
     }
 
-    /// The limit was passed: whoever sent that shall not keep the memory either. (It stays if there is a last
-    /// event ID.)
+    /// The limit was passed. A peer that sent too much must not make the parser keep the memory either, so it
+    /// is freed, unless a last event ID is in it.
     constexpr void give_up() noexcept {
         abandon();
         kept_.release();
